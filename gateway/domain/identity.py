@@ -1,0 +1,54 @@
+"""How a principal proves itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.domain.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ScramVerifier:
+    """What RFC 5802 lets a server keep instead of a password (SCRAM-SHA-256, RFC 7677)."""
+
+    salt: bytes
+    iterations: int
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A database password issued by the gateway: verifiers only, never the secret.
+
+    ``resources`` empty means every resource; ``expires_at`` is Unix seconds (None: does not expire).
+    """
+
+    id: str
+    principal: Principal
+    scram: ScramVerifier
+    resources: frozenset[str] = frozenset()
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a user name opens: the tokens that may prove it. All tokens share one salt, so that one SCRAM exchange
+    serves several. An unknown user gets a ``Login`` without tokens whose salt is derived from the name, so that nobody
+    can tell unknown users from known ones.
+
+    ``password`` True means that the client is asked for its password in clear (inside TLS only), for bearer tokens.
+    """
+
+    salt: bytes
+    iterations: int
+    tokens: tuple[AccessToken, ...] = ()
+    password: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordCredentials:
+    """A password or bearer token that came in clear inside TLS."""
+
+    user: str
+    password: str = field(repr=False)

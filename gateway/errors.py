@@ -1,0 +1,137 @@
+"""The error tree. Every error has two texts: what the client may read and what the log may hold.
+
+::
+
+    GatewayError
+    ├── ConfigurationError              start-up; exit code 2
+    │   └── PluginError                 load, duplicate, wrong API version
+    ├── ProtocolError
+    │   ├── LocalProtocolError          we tried something illegal: a bug of ours
+    │   └── RemoteProtocolError         the peer did
+    │       ├── MessageTooLarge
+    │       └── UnsupportedFeature
+    ├── AuthenticationError
+    ├── AccessDenied                    a policy said no
+    │   └── PolicyEvaluationError       a plugin failed or timed out: denied for that reason
+    ├── MaskingError                    a value could not be masked: the result is cut off, never passed
+    ├── UpstreamError
+    │   ├── UpstreamUnavailable
+    │   ├── UpstreamTimeout
+    │   └── UpstreamAuthenticationError
+    ├── LimitExceeded                   rows, time, bytes, sessions
+    └── AuditError                      the audit cannot be written: nothing runs
+
+``str(error)`` is the detail for the log and never holds a value from a statement or a row; ``client_message`` names
+the stage that refused and nothing of a policy's inside. A protocol plugin maps the tree to its own codes in one table.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all errors that Querygate raises on purpose."""
+
+    client_message: ClassVar[str] = "internal gateway error"
+
+
+class ConfigurationError(GatewayError):
+    """The configuration cannot be used. ``str()`` names file, line and key."""
+
+    client_message = "the gateway is not configured correctly"
+
+
+class PluginError(ConfigurationError):
+    """A plugin could not be loaded, is there twice, or speaks another API version."""
+
+    client_message = "a gateway plugin failed"
+
+
+class ProtocolError(GatewayError):
+    """Somebody broke the wire protocol."""
+
+    client_message = "protocol violation"
+
+
+class LocalProtocolError(ProtocolError):
+    """The gateway was about to do something that the protocol forbids: a bug of ours."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer did something that the protocol forbids."""
+
+
+class MessageTooLarge(RemoteProtocolError):
+    """A message is longer than the limit for its kind."""
+
+    client_message = "message exceeds the gateway's size limit"
+
+
+class UnsupportedFeature(RemoteProtocolError):
+    """The peer asked for a part of the protocol that the gateway does not relay."""
+
+    client_message = "feature not supported by the gateway"
+
+
+class AuthenticationError(GatewayError):
+    """The credentials are wrong, expired or revoked. The client is never told which."""
+
+    client_message = "authentication failed"
+
+
+class AccessDenied(GatewayError):
+    """A policy refuses the session or the statement."""
+
+    client_message = "access denied by policy"
+
+    def __init__(self, detail: str, *, message: str | None = None) -> None:
+        super().__init__(detail)
+        self.message = message
+        """What the policy's author wrote for the client, if anything."""
+
+
+class PolicyEvaluationError(AccessDenied):
+    """A plugin that takes part in the decision failed or took too long, so the answer is no."""
+
+    client_message = "access denied: the policy could not be evaluated"
+
+
+class MaskingError(GatewayError):
+    """A value or a result could not be masked, so it is not sent."""
+
+    client_message = "the result cannot be masked safely"
+
+
+class UpstreamError(GatewayError):
+    """The database behind the gateway cannot serve the session."""
+
+    client_message = "the database is not available"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The database cannot be reached, or the connection to it broke."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """The database did not answer in time."""
+
+    client_message = "the database did not answer in time"
+
+
+class UpstreamAuthenticationError(UpstreamError):
+    """The database refused the gateway's own credentials."""
+
+    client_message = "the gateway could not log in to the database"
+
+
+class LimitExceeded(GatewayError):
+    """A limit (rows, time, bytes, sessions) set by configuration or policy was reached."""
+
+    client_message = "a limit set by policy was reached"
+
+
+class AuditError(GatewayError):
+    """The audit cannot be written, so nothing may run."""
+
+    client_message = "the audit trail cannot be written; statements are refused until it can"

@@ -1,0 +1,182 @@
+"""What a protocol plugin gives the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.decision import Effect as PolicyEffect
+from gateway.domain.masking import MaskingFunction, MaskSpec
+from gateway.domain.principal import Principal
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.domain.ruling import Ruling
+from gateway.domain.statement import Analysis, ColumnRef
+from gateway.protocol.effects import Effect, Side
+
+# --- before a session: exact reads on the raw socket, so that no byte sent in clear can end up inside TLS -----------
+
+
+@dataclass(slots=True)
+class Peek:
+    """Look at the first ``size`` bytes without taking them."""
+
+    size: int
+
+
+@dataclass(slots=True)
+class ReadExactly:
+    """Take exactly ``size`` bytes."""
+
+    size: int
+
+
+@dataclass(slots=True)
+class Write:
+    """Send bytes in clear."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class StartTls:
+    """Hand the socket to TLS; nothing may be read in clear after this. ``alpn`` must be what the client selected."""
+
+    alpn: str | None = None
+
+
+PreambleStep = Peek | ReadExactly | Write | StartTls
+Preamble = Generator[PreambleStep, bytes, bytes]
+"""Yields steps, gets the bytes of a Peek or ReadExactly sent in, returns bytes that belong to the relay.
+
+Raise ``RemoteProtocolError`` to hang up. After StartTls the generator is sent ``b""`` and must return.
+"""
+
+Exchange = Generator[bytes, bytes, object]
+"""A whole conversation with an upstream as a generator: yields bytes to send (may be empty), gets bytes received, returns
+its result. Raises ``UpstreamError`` where the upstream refuses. ``b""`` sent in means that the upstream hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHandle:
+    """How an upstream connection came to be, as far as authentication needs it."""
+
+    tls: bool
+    certificate: bytes | None = None
+    """DER of the server's certificate, for channel binding."""
+
+
+class CatalogView(Protocol):
+    """What the host needs of a protocol's catalog, whatever its shape."""
+
+    @property
+    def version(self) -> str:
+        """Changes with every change of content."""
+
+    def columns(self) -> Sequence[ColumnRef]:
+        """Every stored column, for classification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to ``AskOpen``: the upstream is connected (TCP and TLS), nothing of the protocol is spoken yet."""
+
+    resource: Resource
+    principal: Principal
+    credentials: UpstreamCredentials
+    database: str
+    handle: UpstreamHandle
+    masked: bool
+    """Whether the principal is under a mask on this resource."""
+    catalog: Callable[[], CatalogView | None]
+    """The newest catalog of this database; None where there is none (then nothing can be resolved)."""
+    functions: Mapping[str, object]
+    row_limit_default: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """What a relay is created with. ``now`` gives Unix nanoseconds; ``random`` gives that many random bytes."""
+
+    session_id: str
+    client_address: str
+    tls: bool
+    tls_required: bool
+    tls_certificate: bytes | None
+    """DER of the gateway's own certificate, for channel binding."""
+    fixed_resource: str | None
+    """The resource of a listener of its own."""
+    resolve_resource: Callable[[str], bool]
+    """Whether a resource of that name and this protocol exists."""
+    now: Callable[[], int]
+    random: Callable[[int], bytes]
+    masking_function: Callable[[MaskSpec], MaskingFunction]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds. Every one is enforced before memory is taken."""
+
+    max_message: int = 256 * 1024 * 1024
+    max_statement: int = 16 * 1024 * 1024
+    max_startup: int = 10_000
+    login_timeout: float = 30.0
+
+
+class Relay(Protocol):
+    """One session's state machine. It never raises on bad input: failure is an effect.
+
+    ``rulings`` maps a statement's key to its ruling; the driver replaces the mapping when snapshot or catalog change.
+    ``cancel_key`` is what a cancel request must present (None until the session is open).
+    """
+
+    rulings: Mapping[object, Ruling]
+    cancel_key: bytes | None
+
+    def receive(self, side: Side, data: bytes) -> list[Effect]:
+        """Take bytes from a peer."""
+
+    def eof(self, side: Side, error: Exception | None = None) -> list[Effect]:
+        """A peer hung up."""
+
+    def answer(self, ask: Effect, result: object) -> list[Effect]:
+        """Take the answer to a question: what the question's docstring says, or an exception."""
+
+    def deadline_expired(self, token: int) -> list[Effect]:
+        """The time set by ``SetDeadline`` is over."""
+
+    def terminate(self, error: Exception) -> list[Effect]:
+        """End the session from the gateway's side with a native error (drain, revoked token, login timeout)."""
+
+
+class ProtocolAdapter(Protocol):
+    """One protocol. Stateless; everything about a session lives in its relay."""
+
+    name: str
+    db_system: str
+    """OpenTelemetry ``db.system.name``."""
+    default_port: int
+    enforces: frozenset[PolicyEffect]
+    """Effects this protocol can enforce; loading a policy with another one for such a resource fails."""
+    alpn: Sequence[str]
+
+    def preamble(self, *, tls: bool) -> Preamble:
+        """The part before TLS. ``tls`` says whether the listener has a certificate."""
+
+    def create_relay(self, settings: RelaySettings) -> Relay:
+        """A fresh state machine for one session."""
+
+    def upstream_preamble(self, *, tls: bool) -> Preamble:
+        """The client side of TLS negotiation: the same steps, on the connection to the database."""
+
+    def introspect(
+        self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+    ) -> Exchange:
+        """Log in, read the catalog, log out. Returns a ``CatalogView``."""
+
+    def cancel(self, key: bytes) -> bytes:
+        """The bytes that cancel the upstream query whose key is ``key``; the connection is closed afterwards."""
+
+    def analyse(self, text: str, state: object, catalog: CatalogView | None) -> Analysis:
+        """The facts of a text. Pure and picklable in and out, since long texts are analysed in another process."""

@@ -1,7 +1,8 @@
 """Builds the optional accelerators (`*.pyx`) with Cython.
 
 The product runs without them: every accelerated function has a plain-Python twin that is its reference. So a machine
-without a C compiler gets a working, slower gateway and a warning, unless QUERYGATE_REQUIRE_COMPILED=1 asks for an error.
+without a C compiler gets a working, slower gateway and a warning, unless QUERYGATE_REQUIRE_COMPILED=1 asks for an
+error.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,27 +21,37 @@ SOURCE_ROOTS = {"gateway": "gateway", "plugins/postgres/gateway_postgres": "gate
 
 
 class AcceleratorBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Compiles in place, so that an editable install and a wheel find the same files."""
+
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile every accelerator in place; a wheel then takes the shared objects along as artifacts."""
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # type: ignore[explicit-override]  # 3.11
+        """Bring every accelerator up to date and tell hatchling which shared objects belong into a wheel."""
         root = Path(self.root)
         sources = [source for folder in SOURCE_ROOTS for source in sorted((root / folder).rglob("*.pyx"))]
-        if not sources:
-            return
+        built = [target for source in sources if (target := self._compiled(root, source)) is not None]
+        if built:
+            build_data["artifacts"].extend("/" + target.relative_to(root).as_posix() for target in built)
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+
+    def _compiled(self, root: Path, source: Path) -> Path | None:
+        """The shared object of ``source`` for this Python; None if it cannot be built."""
+        target = source.with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
+        if target.exists() and target.stat().st_mtime_ns > source.stat().st_mtime_ns:
+            return target
+        target.unlink(missing_ok=True)  # if the build fails, an outdated one must not stay behind
         try:
-            for source in sources:
-                _compile(root, source)
-        except Exception as error:  # noqa: BLE001 - the toolchain raises anything; the fallback is complete
+            _compile(root, source, target)
+        except Exception as error:  # the toolchain raises anything, and the fallback is complete
             if os.environ.get("QUERYGATE_REQUIRE_COMPILED") == "1":
                 raise
-            self.app.display_warning(f"accelerators not built ({error}); the pure-Python versions are used")
-            return
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+            self.app.display_warning(f"{source.name} not built ({error}); the pure-Python version is used")
+            return None
+        return target
 
 
-def _compile(root: Path, source: Path) -> None:
+def _compile(root: Path, source: Path, target: Path) -> None:
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
@@ -48,11 +60,13 @@ def _compile(root: Path, source: Path) -> None:
     module = ".".join((package, *source.relative_to(root / folder).with_suffix("").parts))
     with tempfile.TemporaryDirectory(prefix="querygate-build-") as scratch:
         extension = Extension(module, [str(source)], extra_compile_args=["-O3"])
-        modules = cythonize([extension], build_dir=scratch, quiet=True, language_level=3)
+        modules = cythonize([extension], build_dir=scratch, quiet=True, language_level=3)  # type: ignore[no-untyped-call]
         command = build_ext(Distribution({"name": "querygate", "ext_modules": modules}))
         command.build_lib = command.build_temp = scratch
         command.ensure_finalized()
         command.run()
-        built = Path(command.get_ext_fullpath(module))
-        shutil.copy2(built, source.parent / built.name)
+        fresh = target.with_name(f".{target.name}.new")
+        shutil.copyfile(command.get_ext_fullpath(module), fresh)
+        fresh.chmod(0o755)
+        fresh.replace(target)
     sys.stderr.write(f"querygate: built {module}\n")

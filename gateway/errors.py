@@ -11,6 +11,8 @@
     │       ├── MessageTooLarge
     │       └── UnsupportedFeature
     ├── AuthenticationError
+    │   └── TlsRequired
+    ├── UnknownResource                 the client asked for a database that is not here
     ├── AccessDenied                    a policy said no
     │   └── PolicyEvaluationError       a plugin failed or timed out: denied for that reason
     ├── MaskingError                    a value could not be masked: the result is cut off, never passed
@@ -18,6 +20,7 @@
     │   ├── UpstreamUnavailable
     │   ├── UpstreamTimeout
     │   └── UpstreamAuthenticationError
+    ├── GatewayShutdown                 the gateway or an administrator ends the session
     ├── LimitExceeded                   rows, time, bytes, sessions
     └── AuditError                      the audit cannot be written: nothing runs
 
@@ -80,6 +83,18 @@ class AuthenticationError(GatewayError):
     client_message = "authentication failed"
 
 
+class TlsRequired(AuthenticationError):
+    """The client came in clear where only TLS is allowed."""
+
+    client_message = "this gateway accepts encrypted connections only; connect with TLS"
+
+
+class UnknownResource(GatewayError):
+    """The client asked for a resource that does not exist, or that is not for it: the two are not told apart."""
+
+    client_message = "no such database behind this gateway"
+
+
 class AccessDenied(GatewayError):
     """A policy refuses the session or the statement."""
 
@@ -123,6 +138,12 @@ class UpstreamAuthenticationError(UpstreamError):
     """The database refused the gateway's own credentials."""
 
     client_message = "the gateway could not log in to the database"
+
+
+class GatewayShutdown(GatewayError):
+    """The session is ended from the gateway's side, through no fault of the client's."""
+
+    client_message = "the gateway is ending this session; connect again"
 
 
 class LimitExceeded(GatewayError):

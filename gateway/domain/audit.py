@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     """The gateway refused it; the database never saw it."""
     LIMITED = "limited"
     """The gateway ended it because a limit was reached."""
+    SKIPPED = "skipped"
+    """Never ran, because an earlier statement of the same pipeline failed."""
     LOST = "lost"
     """The connection broke before the database answered: it may have happened."""
 

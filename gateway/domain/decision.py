@@ -66,6 +66,8 @@ class Decision:
     obligations: Obligations = Obligations()
     cacheable: bool = True
     """False where the answer depends on something that can change between two equal requests, such as the time."""
+    warnings: tuple[str, ...] = ()
+    """Messages of ``warn`` policies that matched, for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,16 @@ class SessionContext:
     """The user name as the client gave it, without a resource suffix."""
     database: str | None = None
     application: str = ""
+    resource: str = ""
+    """The resource that the client asked for, as routed; it need not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
     """Everything that a guardrail may look at. ``labels`` are those of all columns that the statement touches.
 
+    ``resource_labels`` are all labels of the resource: masks are decided for these, since what a statement touches is a
+    claim and what the resource holds is not.
     ``analysis`` None asks for the session itself: may this principal use this resource at all?
     """
 
@@ -95,3 +101,4 @@ class AccessRequest:
     analysis: Analysis | None = None
     text: str = ""
     labels: frozenset[str] = frozenset()
+    resource_labels: frozenset[str] = frozenset()

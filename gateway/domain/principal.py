@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -28,6 +28,11 @@ class Principal:
     groups: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     acts_for: Principal | None = None
+
+    def key(self) -> Hashable:
+        """Everything about the principal, as something that can be a dictionary's key."""
+        above = None if self.acts_for is None else self.acts_for.key()
+        return (self.name, self.kind, self.groups, tuple(sorted(self.attributes.items())), above)
 
     def chain(self) -> tuple[Principal, ...]:
         """This principal and everybody it acts for, in order."""

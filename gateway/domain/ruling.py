@@ -18,16 +18,17 @@ class Ruling:
     is under a mask on this resource. ``redact_messages`` True means that error and notice texts are reduced.
     ``intent`` True means that the audit must hold the statement before the database sees it.
     ``audit`` is the part of the audit event that every execution shares, already encoded.
+    ``epoch`` is the snapshot-and-catalog epoch that it was made in; in another epoch it has to be made anew.
     ``plans`` is for the protocol plugin: what it compiled for a result description, by that description's bytes.
     """
 
     decision: Decision
     analysis: Analysis
     refusal: GatewayError | None
-    reference: str
     masked: bool
     redact_messages: bool
     intent: bool
+    epoch: object = None
     audit: bytes = b"{}"
     warnings: tuple[str, ...] = ()
     plans: dict[Any, Any] = field(default_factory=dict)

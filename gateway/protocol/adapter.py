@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Analysis, ColumnRef
-from gateway.protocol.effects import Effect, Side
+from gateway.errors import GatewayError
+from gateway.protocol.effects import Ask, Effect
 
 # --- before a session: exact reads on the raw socket, so that no byte sent in clear can end up inside TLS -----------
 
@@ -77,6 +78,20 @@ class CatalogView(Protocol):
         """Every stored column, for classification."""
 
 
+class RulingBook(Protocol):
+    """Rulings already made for this principal, resource and database."""
+
+    masked: bool
+    """Whether the principal is under a mask on this database (may change with a ruling)."""
+
+    @property
+    def epoch(self) -> object:
+        """Changes identity when the snapshot or the catalog changes: rulings of another epoch are void."""
+
+    def find(self, state: Hashable, key: bytes) -> Ruling | None:
+        """The ruling for a statement's bytes in a session state, by exact text or by template. Costs well under 1 µs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The answer to ``AskOpen``: the upstream is connected (TCP and TLS), nothing of the protocol is spoken yet."""
@@ -86,12 +101,9 @@ class Opened:
     credentials: UpstreamCredentials
     database: str
     handle: UpstreamHandle
-    masked: bool
-    """Whether the principal is under a mask on this resource."""
     catalog: Callable[[], CatalogView | None]
     """The newest catalog of this database; None where there is none (then nothing can be resolved)."""
-    functions: Mapping[str, object]
-    row_limit_default: int | None = None
+    rulings: RulingBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +139,58 @@ class Limits:
 class Relay(Protocol):
     """One session's state machine. It never raises on bad input: failure is an effect.
 
-    ``rulings`` maps a statement's key to its ruling; the driver replaces the mapping when snapshot or catalog change.
-    ``cancel_key`` is what a cancel request must present (None until the session is open).
+    ``cancel_key`` is what a cancel request must present, ``upstream_cancel_key`` what the database wants to see in one;
+    ``idle`` is True between statements outside a transaction, when a session may be ended without hurting anybody.
     """
 
-    rulings: Mapping[object, Ruling]
     cancel_key: bytes | None
+    upstream_cancel_key: bytes | None
 
-    def receive(self, side: Side, data: bytes) -> list[Effect]:
-        """Take bytes from a peer."""
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running and no transaction is open."""
 
-    def eof(self, side: Side, error: Exception | None = None) -> list[Effect]:
-        """A peer hung up."""
+    def receive_downstream(self, data: bytes) -> list[Effect]:
+        """Take bytes from the client."""
 
-    def answer(self, ask: Effect, result: object) -> list[Effect]:
+    def receive_upstream(self, data: bytes) -> list[Effect]:
+        """Take bytes from the database."""
+
+    def eof_downstream(self) -> list[Effect]:
+        """The client hung up. Without a ``Close`` in the answer the session goes on until what runs has ended."""
+
+    def eof_upstream(self) -> list[Effect]:
+        """The database hung up."""
+
+    def answer(self, ask: Ask, result: object) -> list[Effect]:
         """Take the answer to a question: what the question's docstring says, or an exception."""
+
+    @property
+    def wants_downstream(self) -> bool:
+        """Whether the client should be read from; False while its next message waits for something."""
+
+    @property
+    def wants_upstream(self) -> bool:
+        """Whether the database should be read from."""
 
     def deadline_expired(self, token: int) -> list[Effect]:
         """The time set by ``SetDeadline`` is over."""
 
-    def terminate(self, error: Exception) -> list[Effect]:
+    def terminate(self, error: GatewayError) -> list[Effect]:
         """End the session from the gateway's side with a native error (drain, revoked token, login timeout)."""
+
+
+class StatementAnalyser(Protocol):
+    """Turns texts into facts. Never raises for a text: what it cannot analyse is opaque."""
+
+    def analyse_now(self, text: str, state: Hashable, catalog: CatalogView | None) -> Analysis | None:
+        """The facts, or None where the text is too long to be analysed without holding up the event loop."""
+
+    async def analyse(self, text: str, state: Hashable, catalog: CatalogView | None) -> Analysis:
+        """The facts, worked out in another process."""
+
+    def close(self) -> None:
+        """End the other processes."""
 
 
 class ProtocolAdapter(Protocol):
@@ -178,5 +221,5 @@ class ProtocolAdapter(Protocol):
     def cancel(self, key: bytes) -> bytes:
         """The bytes that cancel the upstream query whose key is ``key``; the connection is closed afterwards."""
 
-    def analyse(self, text: str, state: object, catalog: CatalogView | None) -> Analysis:
-        """The facts of a text. Pure and picklable in and out, since long texts are analysed in another process."""
+    def create_analyser(self) -> StatementAnalyser:
+        """What turns this protocol's texts into facts; made once, shared by all sessions."""

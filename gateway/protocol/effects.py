@@ -6,9 +6,8 @@ relay's buffer) until the driver comes back with ``Relay.answer``; the other sid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from gateway.domain.audit import SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
@@ -16,13 +15,7 @@ from gateway.domain.identity import PasswordCredentials
 from gateway.domain.masking import ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
-
-
-class Side(Enum):
-    """Which peer."""
-
-    DOWNSTREAM = "downstream"
-    UPSTREAM = "upstream"
+from gateway.domain.statement import Analysis
 
 
 @dataclass(slots=True, eq=False)
@@ -62,16 +55,19 @@ class RecordSession:
 
 
 @dataclass(slots=True, eq=False)
+class Identified:
+    """The client has proved who it is."""
+
+    session: SessionContext
+    principal: Principal
+
+
+@dataclass(slots=True, eq=False)
 class SetDeadline:
     """Call ``Relay.deadline_expired(token)`` after ``seconds`` unless a new ``SetDeadline`` comes; None clears it."""
 
     seconds: float | None
     token: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class CancelUpstream:
-    """Ask the database to cancel what this session is running."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +83,6 @@ class AskLogin:
     """Who may this user be? Answer: ``Login``, or an exception."""
 
     session: SessionContext
-    resource: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -114,10 +109,10 @@ class AskRuling:
     """May this text run? Answer: ``Ruling``, or an exception. ``state`` is the protocol's own session state, hashable."""
 
     text: str
-    state: object
-    template: bytes | None = None
-    """The text with its literals stripped, where the protocol could tell; the ruling may be shared by it."""
-    facts: object = None
+    state: Hashable
+    key: bytes | None = None
+    """What the relay will look the ruling up by (the text's bytes); None keeps the ruling out of the cache."""
+    facts: Analysis | None = None
     """An ``Analysis`` that the protocol made itself, for operations without a text."""
 
 
@@ -127,6 +122,8 @@ class AskPlan:
 
     ruling: Ruling
     columns: Sequence[ResultColumn]
+    key: Hashable = None
+    """Where the relay keeps the answer in ``Ruling.plans``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -143,15 +140,13 @@ class AskCancel:
     key: bytes
 
 
-Ask = AskLogin | AskAuthenticate | AskOpen | AskRuling | AskPlan | AskCommit | AskCancel
+@dataclass(slots=True, eq=False)
+class AskCancelUpstream:
+    """Cancel what this session is running. Answer: None, once the database has taken the request, so that nothing sent
+    after the answer can be hit by it."""
+
+
+Ask = AskLogin | AskAuthenticate | AskOpen | AskRuling | AskPlan | AskCommit | AskCancel | AskCancelUpstream
 Effect = (
-    SendDownstream
-    | SendUpstream
-    | Close
-    | Record
-    | RecordSession
-    | SetDeadline
-    | CancelUpstream
-    | CatalogChanged
-    | Ask
+    SendDownstream | SendUpstream | Close | Record | RecordSession | Identified | SetDeadline | CatalogChanged | Ask
 )

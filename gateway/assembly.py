@@ -1,0 +1,301 @@
+"""Putting the gateway together from a configuration: plugins, stores, chain, server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from gateway.audit.log import AuditLog, LogSettings
+from gateway.audit.redact import Literals
+from gateway.audit.sinks import BuiltinSinks, attach_sinks
+from gateway.chain import Chain, Durability
+from gateway.config import Config, Secret, TlsMode
+from gateway.config import Durability as When
+from gateway.databases import Databases
+from gateway.domain.identity import AccessToken
+from gateway.domain.masking import MaskingFunction, MaskSpec
+from gateway.domain.principal import Principal, PrincipalKind
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.domain.statement import ColumnRef
+from gateway.errors import ConfigurationError
+from gateway.guardrails.policies import PolicyGuardrail
+from gateway.identity.certificates import ensure_certificate, load_certificate_der
+from gateway.identity.files import load_or_create_secret
+from gateway.identity.provider import AccessTokenProvider
+from gateway.identity.store import TokenStore
+from gateway.identity.tokens import access_token
+from gateway.identity.upstream import ConfiguredCredentials
+from gateway.masking.functions import BuiltinMaskingFunctions, MaskingFunctions
+from gateway.masking.keys import load_or_create_key
+from gateway.masking.plan import MaskPlanner
+from gateway.plugin.components import Components, collect
+from gateway.plugin.dispatch import Dispatcher
+from gateway.plugin.load import LoadedPlugins, available, load_plugins
+from gateway.policy.classify import ConfiguredClassifier
+from gateway.policy.enforceability import check_enforceable
+from gateway.policy.snapshot import Snapshot
+from gateway.protocol.adapter import CatalogView, ProtocolAdapter
+from gateway.server.gateway import Gateway, ServerSettings
+from gateway.server.listener import Endpoint, ServerTls
+from gateway.server.tls import server_context
+from gateway.server.upstream import Upstreams
+
+INSTALL_KEY = "identity.key"
+"""File in ``data_dir`` from which salts are derived."""
+TOKENS = "tokens.json"
+"""File in ``data_dir`` with the verifiers of issued access tokens."""
+
+PROTOCOL_PLUGINS = ("postgres", "mysql", "mongodb")
+"""Enabled where they are installed, if the configuration does not say which plugins it wants."""
+
+
+GATEWAY = Principal("querygate", PrincipalKind.SERVICE)
+"""In whose name the gateway reads catalogs."""
+
+
+class _Live:
+    """What plugins ask for at call time: it changes with the configuration, or is made after them."""
+
+    def __init__(self, config: Config, secret: bytes) -> None:
+        self._secret = secret
+        self.databases: Databases | None = None
+        self.masking: MaskingFunctions | None = None
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        self.snapshot = Snapshot.from_config(config)
+        self.tokens = _configured_tokens(config, self._secret)
+        self.credentials = config.credentials
+        self.bearers = config.bearers
+
+    def current(self) -> Snapshot:
+        return self.snapshot
+
+    def principals(self) -> Mapping[str, Principal]:
+        return self.snapshot.principals
+
+    def upstream_credentials(self) -> Mapping[str, UpstreamCredentials]:
+        return self.credentials
+
+    def labels_of(self, resource: Resource, column: ColumnRef) -> frozenset[str]:
+        if self.databases is None:
+            raise ConfigurationError("labels were asked for before anything was classified")
+        return self.databases.labels_of(resource, column)
+
+    def masking_function(self, spec: MaskSpec) -> MaskingFunction:
+        if self.masking is None:
+            raise ConfigurationError("a masking function was asked for before any was registered")
+        return self.masking(spec)
+
+
+@dataclass(slots=True, eq=False)
+class Assembly:
+    """Everything that ``querygate serve`` runs."""
+
+    config: Config
+    plugins: LoadedPlugins
+    components: Components
+    gateway: Gateway
+    databases: Databases
+    audit: AuditLog
+    endpoints: Mapping[Endpoint, ProtocolAdapter]
+    _live: _Live
+
+    def use(self, config: Config) -> None:
+        """Take resources, principals, labels and policies from a configuration that was read again.
+
+        Raises ``ConfigurationError`` and changes nothing where it cannot be used. Listeners, TLS, audit and plugins stay.
+        """
+        _check(Snapshot.from_config(config), self.components)
+        self.config = config
+        self._live.use(config)
+        self.gateway.use_snapshot(self._live.snapshot)
+
+
+def assemble(config: Config) -> Assembly:
+    """Build everything; nothing listens yet. Call it inside the event loop.
+
+    Raises ``ConfigurationError`` for what the configuration gets wrong and ``AuditError`` where the audit cannot begin.
+    """
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = load_or_create_key(config.data_dir / "masking.key")
+    secret = load_or_create_secret(config.data_dir / INSTALL_KEY)
+    live = _Live(config, secret)
+    identity = AccessTokenProvider(
+        principals=live.principals,
+        configured=lambda: live.tokens,
+        store=TokenStore(config.data_dir / TOKENS),
+        clock=time.time,
+        install_secret=secret,
+        bearers=lambda: live.bearers,
+    )
+    plugins = load_plugins(
+        enabled_plugins(config),
+        {
+            "builtin-masking-functions": BuiltinMaskingFunctions(),
+            "builtin-sinks": BuiltinSinks(),
+            **_bearer_plugin(config, live),
+            "builtin-credentials": ConfiguredCredentials(live.upstream_credentials),
+            "builtin-policies": PolicyGuardrail(live.current),
+            "builtin-classifier": ConfiguredClassifier(live.current),
+            "builtin-mask-planner": MaskPlanner(live.labels_of, live.masking_function),
+        },
+        {"builtin-access-tokens": identity},
+    )
+    components = collect(plugins.manager)
+    live.masking = MaskingFunctions(components.masking_functions, keys)
+    _check(live.snapshot, components)
+    audit = _open_audit(config, components, keys.digest("audit-literals", "", b""))
+    dispatcher = Dispatcher(plugins.manager, live.masking_function)
+    upstreams = Upstreams()
+
+    async def read_catalog(resource: Resource, database: str) -> CatalogView:
+        # The gateway asks in its own name; a credentials provider sees that it is not for anybody's session.
+        credentials = await dispatcher.provide_upstream_credentials(resource, GATEWAY)
+        return await upstreams.introspect(resource, components.protocols[resource.protocol], credentials, database)
+
+    async def classify(resource: Resource, catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:
+        return await dispatcher.classify_columns(resource, catalog.columns())
+
+    databases = live.databases = Databases(read_catalog, classify, live.current)
+
+    def durability(resource: Resource) -> Durability:
+        wanted = config.audit.durability_of(resource.name)
+        return Durability(reads=wanted.read is When.BEFORE_FORWARD, writes=wanted.write is When.BEFORE_FORWARD)
+
+    chain = Chain(
+        dispatcher=dispatcher,
+        databases=databases,
+        snapshot=live.current,
+        durability=durability,
+        audit_trouble=lambda: None if audit.healthy else audit.reason,
+    )
+    gateway = Gateway(
+        settings=ServerSettings(
+            gateway_name=_gateway_name(),
+            max_sessions=config.limits.max_sessions,
+            idle_timeout=config.limits.idle_timeout,
+            drain_timeout=config.limits.drain_timeout,
+            tls_required=config.tls.mode is not TlsMode.DISABLE,
+        ),
+        limits=config.limits.for_protocols(),
+        chain=chain,
+        audit=audit,
+        adapters=components.protocols,
+        snapshot=live.snapshot,
+        masking_function=live.masking_function,
+        upstreams=upstreams,
+        tls=_tls(config, components),
+    )
+    return Assembly(config, plugins, components, gateway, databases, audit, _endpoints(config, components), live)
+
+
+def enabled_plugins(config: Config) -> tuple[str, ...]:
+    """The plugins that the configuration asks for, or the protocols that are installed."""
+    return installed_protocols() if config.plugins.enabled is None else config.plugins.enabled
+
+
+def installed_protocols() -> tuple[str, ...]:
+    """The known protocol plugins that some distribution announces."""
+    found = available()
+    return tuple(name for name in PROTOCOL_PLUGINS if name in found)
+
+
+def check(config: Config) -> LoadedPlugins:
+    """Everything that can be checked without starting: plugins load, and what policies ask for can be enforced.
+
+    Raises ``ConfigurationError``.
+    """
+    live = _Live(config, bytes(32))
+    plugins = load_plugins(
+        enabled_plugins(config),
+        {
+            "builtin-masking-functions": BuiltinMaskingFunctions(),
+            "builtin-sinks": BuiltinSinks(),
+            "builtin-policies": PolicyGuardrail(live.current),
+        },
+        {},
+    )
+    components = collect(plugins.manager)
+    _check(live.snapshot, components)
+    _endpoints(config, components)
+    return plugins
+
+
+def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessToken, ...]]:
+    """Tokens from the configuration, in the form in which they are kept."""
+    tokens: dict[str, tuple[AccessToken, ...]] = {}
+    for index, setting in enumerate(config.tokens):
+        principal = setting.principal
+        scope = {"resources": setting.resources, "expires_at": setting.expires_at}
+        if setting.scram is not None:
+            token = AccessToken(f"config-{index}", principal, setting.scram, **scope)
+        elif setting.secret is not None:
+            token = access_token(f"config-{index}", principal, setting.secret.reveal(), install_secret=secret, **scope)
+        else:
+            continue
+        tokens[principal.name] = (*tokens.get(principal.name, ()), token)
+    return tokens
+
+
+def _bearer_plugin(config: Config, live: _Live) -> dict[str, object]:
+    return {}
+
+
+def _check(snapshot: Snapshot, components: Components) -> None:
+    check_enforceable(
+        snapshot,
+        {name: adapter.enforces for name, adapter in components.protocols.items()},
+        known_functions=components.masking_functions.keys(),
+    )
+
+
+def _open_audit(config: Config, components: Components, literal_key: bytes) -> AuditLog:
+    sinks = attach_sinks(
+        [(sink.type, _plain(sink.options)) for sink in config.audit.sinks], components.audit_sinks, config.data_dir
+    )
+    settings = LogSettings(
+        directory=config.data_dir / "audit",
+        gateway_name=_gateway_name(),
+        literals=Literals(config.audit.literals.value),
+        literal_key=literal_key,
+        min_free_bytes=config.audit.min_free,
+        max_bytes=config.audit.max_bytes,
+    )
+    return AuditLog.open(settings, sinks=sinks)
+
+
+def _plain(options: Mapping[str, object]) -> dict[str, object]:
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in options.items()}
+
+
+def _tls(config: Config, components: Components) -> dict[str, ServerTls]:
+    certificate, key = config.tls.certificate, config.tls.key
+    if config.tls.mode is TlsMode.DISABLE or certificate is None or key is None:
+        return {}
+    if config.tls.mode is TlsMode.SELF_SIGNED:
+        ensure_certificate(certificate, key)
+    der = load_certificate_der(certificate)
+    return {
+        name: ServerTls(server_context(certificate, key, alpn=adapter.alpn), der)
+        for name, adapter in components.protocols.items()
+    }
+
+
+def _endpoints(config: Config, components: Components) -> dict[Endpoint, ProtocolAdapter]:
+    endpoints = {
+        Endpoint(*address): components.protocols[protocol]
+        for protocol, address in config.listeners.items()
+        if protocol in components.protocols
+    }
+    for resource in config.resources.values():
+        if resource.listen is not None and resource.protocol in components.protocols:
+            endpoints[Endpoint(*resource.listen, resource.name)] = components.protocols[resource.protocol]
+    if not endpoints:
+        raise ConfigurationError(f"{config.path}: listeners: no listener for any installed protocol plugin")
+    return endpoints
+
+
+def _gateway_name() -> str:
+    return socket.gethostname()

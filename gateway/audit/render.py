@@ -1,0 +1,86 @@
+"""Events for people: one line each."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from rich.text import Text
+
+from gateway.audit.tail import Event
+
+_COLOURS: Final = {
+    "success": "green",
+    "intent": "dim",
+    "failure": "yellow",
+    "refused": "bold red",
+    "limited": "magenta",
+    "skipped": "dim",
+    "lost": "bold yellow",
+    "login": "cyan",
+    "login_failed": "bold red",
+    "closed": "dim",
+    "cancel": "yellow",
+}
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def render(event: Event, *, width: int = 0, zone: tzinfo = UTC) -> Text:
+    """Time, who (for whom), resource, outcome, figures, policies and the statement, cut to ``width`` cells if not 0."""
+    outcome = event.outcome
+    line = Text(no_wrap=True, overflow="ellipsis", end="")
+    stamp = datetime.fromtimestamp(event.time / 1000, tz=zone)
+    line.append(stamp.strftime("%Y-%m-%d %H:%M:%S.") + f"{event.time % 1000:03} ", style="dim")
+    if event.actor.user.name:
+        line.append(_who(event), style="bold")
+        where = event.dst_endpoint.name or event.dst_endpoint.svc_name
+        line.append(f" {plain(where)} ", style="blue")
+    line.append(plain(outcome), style=_COLOURS.get(outcome, ""))
+    for note in _figures(event):
+        line.append(f" {note}", style="dim")
+    line.append(" ")
+    line.append(plain(event.query_info.query_string or event.message or event.unmapped.reason))
+    line.rstrip()
+    if width:
+        line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def plain(text: str) -> str:
+    """The text on one line, with every character that could steer a terminal or reorder the line made harmless."""
+    return " ".join("".join(_visible(character) for character in text).split())
+
+
+def _visible(character: str) -> str:
+    if character in "\t\n\r ":
+        return " "
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in _HIDDEN else character
+
+
+def _who(event: Event) -> str:
+    actor, *behind = event.principals
+    text = plain(actor)
+    if not event.unmapped.session.authenticated:
+        text += "?"
+    return text + (f" (for {plain(', '.join(behind))})" if behind else "")
+
+
+def _figures(event: Event) -> list[str]:
+    if not event.metadata.event_code.startswith("statement"):
+        return []
+    unmapped = event.unmapped
+    figures = []
+    if event.status_code:
+        figures.append(plain(event.status_code))
+    if event.outcome not in ("intent", "refused", "skipped"):
+        figures.append(f"rows={unmapped.rows}")
+        if unmapped.masked_cells:
+            figures.append(f"masked={unmapped.masked_cells}")
+        figures.append(f"{unmapped.duration_us / 1000:.1f}ms")
+    policies = [
+        hit.policy if hit.mode == "enforce" else f"{hit.policy}({hit.mode})" for hit in unmapped.decision.policies
+    ]
+    if policies:
+        figures.append(f"[{plain(','.join(policies))}]")
+    return figures

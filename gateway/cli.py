@@ -1,0 +1,189 @@
+"""The ``querygate`` command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from gateway import __version__
+from gateway.assembly import Assembly, assemble, check, installed_protocols
+from gateway.audit.cli import audit_app
+from gateway.config import Config, TlsMode, load_config
+from gateway.errors import AuditError, ConfigurationError
+from gateway.observability.logs import configure_logs
+from gateway.plugin.load import load_plugins
+from gateway.services import Health, Service, create_services
+
+_log = structlog.get_logger("querygate")
+
+app = typer.Typer(
+    name="querygate",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Identity-aware database access: one gateway that knows who asks, decides, masks, and proves what happened.",
+    epilog="Start with:  querygate demo    or    querygate serve --config querygate.yaml",
+)
+app.add_typer(audit_app, name="audit")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="QUERYGATE_CONFIG", dir_okay=False)
+]
+DEFAULT_CONFIG = Path("querygate.yaml")
+
+
+def main() -> None:
+    """Entry point: errors that the user can mend are one readable message and exit code 2."""
+    try:
+        app()
+    except (ConfigurationError, AuditError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _load(config: Path) -> Config:
+    return load_config(config, environ=os.environ)
+
+
+@app.command()
+def serve(config: ConfigOption = DEFAULT_CONFIG, log_level: str = "info") -> None:
+    """Run the gateway (and the admin API) until Ctrl-C or SIGTERM, which let running statements finish.
+
+    SIGHUP reads the configuration again: policies, principals, labels and resources change at once, without a restart.
+
+    Examples:
+
+        querygate serve
+
+        querygate serve --config /etc/querygate/querygate.yaml --log-level warning
+    """
+    configure_logs(level=log_level)
+    settings = _load(config)
+    for warning in settings.warnings:
+        _log.warning(warning)
+    code = uvloop.run(_serve(config, settings))
+    raise typer.Exit(code)
+
+
+async def _serve(path: Path, config: Config) -> int:
+    assembly = assemble(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, path, assembly)
+    services: list[Service] = []
+    try:
+        await assembly.gateway.listen(assembly.endpoints)
+        for endpoint, adapter in assembly.endpoints.items():
+            _log.info("listening", protocol=adapter.name, address=str(endpoint), tls=config.tls.mode.value)
+        assembly.gateway.tasks.start(assembly.databases.refresh_for_ever(), name="catalogs")
+        for service in create_services(config, _health(assembly, stop)):
+            if line := await service.start():
+                _log.info(line)
+            services.append(service)
+        if config.tls.mode is TlsMode.SELF_SIGNED:
+            _log.info("clients see a self-signed certificate", certificate=str(config.tls.certificate))
+        print("ready", flush=True)  # noqa: T201 - what scripts wait for
+        await stop.wait()
+        _log.info("stopping", sessions=len(assembly.gateway.sessions))
+    except OSError as error:
+        _log.error(str(error))
+        return 1
+    finally:
+        for service in services:
+            await service.stop()
+        await assembly.gateway.drain()
+        await assembly.audit.close()
+    return 0
+
+
+def _reload(path: Path, assembly: Assembly) -> None:
+    try:
+        assembly.use(_load(path))
+    except ConfigurationError as error:
+        _log.error("the configuration was not taken over; the old one stays in force", error=str(error))
+    else:
+        _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
+
+
+def _health(assembly: Assembly, stop: asyncio.Event) -> Callable[[], Health]:
+    def health() -> Health:
+        trouble = "" if assembly.audit.healthy else assembly.audit.reason
+        detail = "stopping" if stop.is_set() else trouble or "serving"
+        return Health(
+            ready=not trouble and not stop.is_set(),
+            detail=detail,
+            sessions=len(assembly.gateway.sessions),
+            snapshot=assembly.gateway.snapshot.version,
+            audit=trouble,
+        )
+
+    return health
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Check a configuration file without starting anything: syntax, references, secrets, policies, plugins.
+
+    Examples:
+
+        querygate check-config --config querygate.yaml
+    """
+    settings = _load(config)
+    check(settings)
+    console = Console()
+    for warning in settings.warnings:
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[green]ok:[/] {len(settings.resources)} resources, {len(settings.principals)} principals, "
+        f"{len(settings.classifications)} classifications, {len(settings.policies.policies)} policies",
+        highlight=False,
+    )
+
+
+plugins_app = typer.Typer(no_args_is_help=True, help="Look at plugins.")
+app.add_typer(plugins_app, name="plugins")
+
+
+@plugins_app.command("list")
+def list_plugins(config: Annotated[Path | None, typer.Option("--config", "-c", dir_okay=False)] = None) -> None:
+    """Show the plugins that would be loaded, where they come from and which hooks they implement.
+
+    Examples:
+
+        querygate plugins list
+
+        querygate plugins list --config querygate.yaml
+    """
+    if config is not None:
+        plugins = check(_load(config))
+    else:
+        plugins = load_plugins(installed_protocols(), {}, {})
+    table = Table(box=None, pad_edge=False)
+    for column in ("NAME", "DISTRIBUTION", "VERSION", "HOOKS"):
+        table.add_column(column)
+    for info in plugins.infos:
+        version = info.version or __version__
+        table.add_row(info.name, "built in" if info.builtin else info.distribution, version, " ".join(info.hooks))
+    Console().print(table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The configuration resolved: immutable values that the rest of the gateway is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.config.secrets import Secret
+from gateway.domain.identity import ScramVerifier
+from gateway.domain.principal import Principal
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.policy.compile import CompiledPolicySet
+from gateway.policy.labels import Classification
+from gateway.protocol.adapter import Limits
+
+Address = tuple[str, int]
+"""Host and port."""
+
+
+class TlsMode(StrEnum):
+    """How the gateway's own listeners are protected."""
+
+    FILES = "files"
+    """Certificate and key are given."""
+    SELF_SIGNED = "self_signed"
+    """Nothing is given: a pair is made at ``certificate`` and ``key`` on the first start."""
+    DISABLE = "disable"
+    """Plaintext was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The listeners' certificate (chain, PEM) and key; both None only where TLS is disabled."""
+
+    mode: TlsMode
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """A principal's access token: the secret itself, or only its verifier. Exactly one of the two is there.
+
+    ``resources`` empty means every resource; ``expires_at`` is Unix seconds (None: does not expire).
+    """
+
+    principal: Principal
+    secret: Secret | None = None
+    scram: ScramVerifier | None = None
+    resources: frozenset[str] = frozenset()
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JwtIssuer:
+    """An issuer of bearer tokens. ``algorithms`` are asymmetric ones only; ``jwks`` is a file with the public keys."""
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    jwks: Path
+    username_claim: str = "sub"
+    groups_claim: str | None = None
+
+
+class Durability(StrEnum):
+    """When an audit event is on disk."""
+
+    BEFORE_FORWARD = "before_forward"
+    """Before the database sees the statement."""
+    BUFFERED = "buffered"
+    """Soon afterwards, from a bounded buffer."""
+
+
+class Literals(StrEnum):
+    """What the audit keeps of the literals in a statement's text."""
+
+    KEEP = "keep"
+    HASH = "hash"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class DurabilitySettings:
+    """Durability by what a statement does: ``write`` for everything that is not proven to read only."""
+
+    write: Durability = Durability.BEFORE_FORWARD
+    read: Durability = Durability.BUFFERED
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """An audit sink by type with its own options; secrets among them are ``Secret``."""
+
+    type: str
+    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """``max_bytes`` bounds what the audit takes on disk (None: the disk); ``min_free`` bytes must stay free there."""
+
+    durability: DurabilitySettings = DurabilitySettings()
+    durability_by_resource: Mapping[str, DurabilitySettings] = field(default_factory=lambda: MappingProxyType({}))
+    literals: Literals = Literals.KEEP
+    sinks: tuple[SinkSettings, ...] = (SinkSettings("file"),)
+    max_bytes: int | None = None
+    min_free: int = 256 * 1024 * 1024
+
+    def durability_of(self, resource: str) -> DurabilitySettings:
+        """A resource's own choice, or the one for all."""
+        return self.durability_by_resource.get(resource, self.durability)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Limits of the data plane: sizes in bytes, times in seconds, the rest counts."""
+
+    max_message: int = 256 * 1024 * 1024
+    """Bytes of one protocol message."""
+    max_statement: int = 16 * 1024 * 1024
+    """Bytes of one statement's text."""
+    login_timeout: float = 30.0
+    """Seconds from accepting a connection to an open session."""
+    max_sessions: int = 1000
+    """Sessions at one time; more are refused."""
+    idle_timeout: float | None = None
+    """Seconds without a byte from the client after which a session ends; None: never."""
+    drain_timeout: float = 30.0
+    """Seconds that running sessions get when the gateway stops."""
+    statement_cache: int = 10_000
+    """Statement texts whose facts and rulings are remembered."""
+
+    def for_protocols(self) -> Limits:
+        """The part that a protocol's relay enforces."""
+        return Limits(max_message=self.max_message, max_statement=self.max_statement, login_timeout=self.login_timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """Plugins to load, in order; None means the built-in ones and the three protocols where they are installed."""
+
+    enabled: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration file, checked. Holds secrets, none of which its ``repr`` shows."""
+
+    path: Path
+    listeners: Mapping[str, Address]
+    """By protocol."""
+    admin_api: Address | None
+    data_dir: Path
+    tls: TlsSettings
+    resources: Mapping[str, Resource]
+    credentials: Mapping[str, UpstreamCredentials]
+    """By resource; one without credentials needs a plugin that provides them."""
+    parameters: Mapping[str, Mapping[str, str]]
+    """Session parameters for the upstream connection, by resource."""
+    principals: Mapping[str, Principal]
+    tokens: tuple[TokenSettings, ...]
+    bearers: frozenset[str]
+    """Names of principals that prove themselves by a bearer token."""
+    jwt: tuple[JwtIssuer, ...]
+    classifications: tuple[Classification, ...]
+    policies: CompiledPolicySet = field(repr=False)
+    audit: AuditSettings
+    plugins: PluginSettings
+    limits: LimitSettings
+    warnings: tuple[str, ...]
+    """What the file's author should look at, each with file, line and key."""

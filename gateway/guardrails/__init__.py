@@ -1,0 +1,1 @@
+"""Built-in guardrails: plugins that decide about sessions and statements."""

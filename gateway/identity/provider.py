@@ -1,0 +1,109 @@
+"""The built-in identity provider: principals of the snapshot, proved by access tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from gateway import hookimpl
+from gateway.domain.decision import SessionContext
+from gateway.domain.identity import AccessToken, Login, PasswordCredentials
+from gateway.domain.principal import Principal
+from gateway.identity.scram import DEFAULT_ITERATIONS, client_key, salted_password
+from gateway.identity.store import TokenRecord, TokenStore
+from gateway.identity.tokens import scram_salt
+
+MAX_PASSWORD: Final = 1024
+"""Longest password that is hashed, characters; a longer one may be a bearer token but never an access token."""
+
+
+class AccessTokenProvider:
+    """Finds the tokens that may prove a user name, and checks tokens that come in clear.
+
+    ``principals`` gives the current snapshot's principals: a token of somebody who is no longer there proves nothing,
+    and a principal's groups are always the snapshot's. ``configured`` gives tokens from the configuration by principal,
+    ``store`` has the issued ones; ``clock`` gives Unix seconds. ``bearers`` gives the names of principals that are
+    asked for a clear password, since they come with a bearer token.
+
+    ``find_login`` answers for every name, known or not, so register this provider as the last one.
+    """
+
+    def __init__(
+        self,
+        principals: Callable[[], Mapping[str, Principal]],
+        configured: Callable[[], Mapping[str, Sequence[AccessToken]]],
+        store: TokenStore | None,
+        install_secret: bytes,
+        clock: Callable[[], float],
+        *,
+        bearers: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self._principals = principals
+        self._configured = configured
+        self._store = store
+        self._clock = clock
+        self._install_secret = install_secret
+        self._bearers = bearers
+
+    def scram_parameters(self, name: str) -> tuple[bytes, int]:
+        """Salt and iterations of a user name. A verifier given in the configuration brings its own."""
+        for token in self._configured().get(name, ()):
+            return token.scram.salt, token.scram.iterations
+        return scram_salt(self._install_secret, name), DEFAULT_ITERATIONS
+
+    @hookimpl
+    def find_login(self, session: SessionContext) -> Login:
+        """The valid tokens of the user for the session's resource. An unknown user's login looks like any other."""
+        salt, iterations = self.scram_parameters(session.user)
+        tokens = tuple(
+            token
+            for token in self._valid_tokens(session)
+            if token.scram.salt == salt and token.scram.iterations == iterations
+        )
+        return Login(salt, iterations, tokens, password=session.user in self._bearers())
+
+    @hookimpl
+    def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
+        """The principal whose token came in clear inside TLS; None where no valid token is this one."""
+        if not session.tls or len(credentials.password) > MAX_PASSWORD:
+            return None
+        matched: Principal | None = None
+        stored_keys: dict[tuple[bytes, int], bytes] = {}
+        # An unknown user costs as much as one with tokens of one salt.
+        _stored_key(credentials.password, self.scram_parameters(session.user), stored_keys)
+        for token in self._valid_tokens(session):
+            key = _stored_key(credentials.password, (token.scram.salt, token.scram.iterations), stored_keys)
+            if hmac.compare_digest(key, token.scram.stored_key):
+                matched = token.principal
+        return matched
+
+    def _valid_tokens(self, session: SessionContext) -> list[AccessToken]:
+        principal = self._principals().get(session.user)
+        if principal is None:
+            return []
+        known = [replace(token, principal=principal) for token in self._configured().get(session.user, ())]
+        if self._store is not None:
+            known += [_token(record, principal) for record in self._store.find(session.user)]
+        now = self._clock()
+        return [
+            token
+            for token in known
+            if (token.expires_at is None or now < token.expires_at)
+            and (not token.resources or session.resource in token.resources)
+        ]
+
+
+def _token(record: TokenRecord, principal: Principal) -> AccessToken:
+    return AccessToken(record.id, principal, record.scram, record.resources, record.expires)
+
+
+def _stored_key(password: str, parameters: tuple[bytes, int], known: dict[tuple[bytes, int], bytes]) -> bytes:
+    key = known.get(parameters)
+    if key is None:
+        salt, iterations = parameters
+        key = hashlib.sha256(client_key(salted_password(password, salt, iterations))).digest()
+        known[parameters] = key
+    return key

@@ -1,0 +1,300 @@
+"""Policy documents made ready for evaluation.
+
+``compile_policies`` checks everything that can be checked without a request and gives a ``CompiledPolicySet``: an
+immutable value with a version that depends on nothing but the documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from gateway.domain.decision import Effect, Mode
+from gateway.domain.masking import MaskSpec
+from gateway.domain.principal import Principal, PrincipalKind
+from gateway.domain.resource import Resource
+from gateway.domain.statement import ACTION_GROUPS, Action
+from gateway.policy.checks import check_document
+from gateway.policy.conditions import CelEngine, Condition, ConditionEngine, ConditionError
+from gateway.policy.documents import Approval, Limit, Match, PolicyDocument
+from gateway.policy.globs import Globs, ObjectGlobs
+from gateway.policy.problems import PolicyProblems, Problem
+
+T = TypeVar("T")
+_ALL_ACTIONS: Final = frozenset(Action)
+_DEFAULT_ALLOWED: Final = ACTION_GROUPS["*"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledPolicy:
+    """One policy. None in a matcher means that everything matches."""
+
+    name: str
+    effect: Effect
+    mode: Mode
+    message: str | None
+    principals: frozenset[str] | None
+    except_principals: frozenset[str]
+    kinds: frozenset[PrincipalKind] | None
+    groups: frozenset[str] | None
+    except_groups: frozenset[str]
+    resources: frozenset[str] | None
+    environments: frozenset[str] | None
+    resource_labels: Mapping[str, frozenset[str]] | None
+    protocols: frozenset[str] | None
+    actions: frozenset[Action]
+    objects: ObjectGlobs | None
+    functions: ObjectGlobs | None
+    labels: Globs | None
+    settings: Globs | None
+    condition: Condition | None
+    whole_session: bool
+    """Whether it speaks of the session as a whole: nothing in it looks at a statement."""
+    mask: MaskSpec | None
+    limit: Limit | None
+    approval: Approval | None
+    inference: bool
+    """False where a mask policy forbids to infer from labelled columns."""
+
+    @property
+    def volatile(self) -> bool:
+        """Whether the answer may differ between two equal requests."""
+        return self.condition is not None and "now" in self.condition.reads
+
+    def covers_principal(self, principal: Principal) -> bool:
+        """Whether who asks is matched, conditions aside."""
+        return (
+            (self.principals is None or principal.name in self.principals)
+            and (self.kinds is None or principal.kind in self.kinds)
+            and (self.groups is None or not self.groups.isdisjoint(principal.groups))
+            and principal.name not in self.except_principals
+            and self.except_groups.isdisjoint(principal.groups)
+        )
+
+    def covers_resource(self, resource: Resource) -> bool:
+        """Whether what is asked is matched, conditions aside."""
+        return (
+            (self.resources is None or resource.name in self.resources)
+            and (self.environments is None or resource.environment in self.environments)
+            and (self.protocols is None or resource.protocol in self.protocols)
+            and (
+                self.resource_labels is None
+                or all(resource.labels.get(key) in wanted for key, wanted in self.resource_labels.items())
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledPolicySet:
+    """All policies of a snapshot, in the order in which they are written.
+
+    ``version`` is a digest of the documents. ``uses_text`` True means that a condition reads ``statement.text``, so an
+    answer must not be shared between statements that differ in a literal. ``session_variables`` are the ``session.*``
+    variables that conditions read: an answer may be shared between sessions that agree in these.
+    """
+
+    documents: tuple[PolicyDocument, ...]
+    policies: tuple[CompiledPolicy, ...]
+    engine: ConditionEngine
+    version: str
+    uses_text: bool
+    session_variables: frozenset[str]
+    by_name: Mapping[str, CompiledPolicy]
+    scopes: ScopeCache = field(repr=False)
+
+
+class ScopeCache:
+    """Policies by who asks for what: the part of a match that does not depend on the statement.
+
+    A memo, not a state: an entry is a pure function of its key, and when it is full it starts afresh.
+    """
+
+    __slots__ = ("_entries", "_limit", "_policies")
+
+    def __init__(self, policies: Sequence[CompiledPolicy], *, limit: int = 4096) -> None:
+        self._policies = tuple(policies)
+        self._limit = limit
+        self._entries: dict[object, Scope] = {}
+
+    def __len__(self) -> int:
+        """How many scopes are remembered now."""
+        return len(self._entries)
+
+    def of(self, principal: Principal, resource: Resource) -> Scope:
+        """The policies that can matter for a principal on a resource."""
+        key = (
+            principal.name,
+            principal.kind,
+            principal.groups,
+            resource.name,
+            resource.protocol,
+            resource.environment,
+            frozenset(resource.labels.items()),
+        )
+        if (scope := self._entries.get(key)) is None:
+            scope = Scope(p for p in self._policies if p.covers_principal(principal) and p.covers_resource(resource))
+            remember(self._entries, key, scope, limit=self._limit)
+        return scope
+
+
+class Scope:
+    """The policies for one principal on one resource, split by what they do and by the actions that they look at."""
+
+    __slots__ = ("_by_actions", "_masks", "allowing", "masking", "restricting")
+
+    def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
+        found = tuple(policies)
+        self.allowing = tuple(p for p in found if p.effect is Effect.ALLOW)
+        self.masking = tuple(p for p in found if p.effect is Effect.MASK)
+        self.restricting = tuple(p for p in found if p.effect not in (Effect.ALLOW, Effect.MASK))
+        self._by_actions: dict[frozenset[Action], tuple[tuple[CompiledPolicy, ...], tuple[CompiledPolicy, ...]]] = {}
+        self._masks: dict[frozenset[str], tuple[tuple[CompiledPolicy, frozenset[str]], ...]] = {}
+
+    def for_actions(self, actions: frozenset[Action]) -> tuple[tuple[CompiledPolicy, ...], tuple[CompiledPolicy, ...]]:
+        """Policies that may restrict and policies that may allow a statement with these actions."""
+        if (found := self._by_actions.get(actions)) is None:
+            unknown = Action.UNKNOWN in actions
+            found = (
+                tuple(p for p in self.restricting if unknown or not p.actions.isdisjoint(actions)),
+                tuple(p for p in self.allowing if not p.actions.isdisjoint(actions)),
+            )
+            remember(self._by_actions, actions, found, limit=1024)
+        return found
+
+    def masks(self, labels: frozenset[str]) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
+        """Mask policies with those of the labels that each is about."""
+        if (found := self._masks.get(labels)) is None:
+            pairs = ((p, p.labels.select(labels)) for p in self.masking if p.labels is not None)
+            found = tuple((policy, selected) for policy, selected in pairs if selected)
+            remember(self._masks, labels, found, limit=256)
+        return found
+
+
+K = TypeVar("K")
+
+
+def remember(memo: dict[K, T], key: K, value: T, *, limit: int) -> None:
+    """Put a value into a bounded memo; a full one is emptied, which costs time and never correctness."""
+    if len(memo) >= limit:
+        memo.clear()
+    memo[key] = value
+
+
+def compile_policies(
+    documents: Sequence[PolicyDocument], *, engine: ConditionEngine | None = None
+) -> CompiledPolicySet:
+    """Check and compile. Raises ``PolicyProblems`` with everything that is wrong."""
+    used_engine = CelEngine() if engine is None else engine
+    problems: list[Problem] = []
+    policies: list[CompiledPolicy] = []
+    names: set[str] = set()
+    for index, document in enumerate(documents):
+        found = list(check_document(document))
+        condition: Condition | None = None
+        if document.match.when is not None:
+            try:
+                condition = used_engine.compile(document.match.when)
+            except ConditionError as error:
+                found.append(Problem(("match", "when"), str(error)))
+        if document.effect is Effect.MASK and condition is not None:
+            found.extend(_check_mask_condition(condition))
+        if document.name in names:
+            found.append(Problem(("name",), f'another policy is called "{document.name}" too'))
+        names.add(document.name)
+        if found:
+            problems.extend(Problem((index, *problem.location), problem.message) for problem in found)
+        else:
+            policies.append(_compile(document, condition))
+    if problems:
+        raise PolicyProblems(problems)
+    read = frozenset[str]().union(*(p.condition.reads for p in policies if p.condition is not None))
+    return CompiledPolicySet(
+        documents=tuple(documents),
+        policies=tuple(policies),
+        engine=used_engine,
+        version=digest(document.model_dump(mode="json", exclude={"samples", "description"}) for document in documents),
+        uses_text="statement.text" in read,
+        session_variables=frozenset(name for name in read if name.startswith("session.")),
+        by_name={policy.name: policy for policy in policies},
+        scopes=ScopeCache(policies),
+    )
+
+
+def digest(parts: Iterable[object]) -> str:
+    """Sixteen hex digits of SHA-256 over the parts' canonical JSON, in order."""
+    text = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+def _check_mask_condition(condition: Condition) -> Iterable[Problem]:
+    if statement := sorted(name for name in condition.reads if name.startswith("statement.")):
+        message = f"a mask holds for every statement; its condition cannot read {', '.join(statement)}"
+        yield Problem(("match", "when"), message)
+
+
+def _compile(document: PolicyDocument, condition: Condition | None) -> CompiledPolicy:
+    match = document.match
+    # What restricts is matched whatever the case of a name, what allows exactly: a difference never opens a door.
+    ignore_case = document.effect is not Effect.ALLOW
+    return CompiledPolicy(
+        name=document.name,
+        effect=document.effect,
+        mode=document.mode,
+        message=document.message,
+        principals=_set(match.principals),
+        except_principals=frozenset(match.except_principals or ()),
+        kinds=_set(match.kinds),
+        groups=_set(match.groups),
+        except_groups=frozenset(match.except_groups or ()),
+        resources=_set(match.resources),
+        environments=_set(match.environments),
+        resource_labels=_optional(
+            match.resource_labels, lambda wanted: {key: frozenset(values) for key, values in wanted.items()}
+        ),
+        protocols=_set(match.protocols),
+        actions=_actions(match, document.effect),
+        objects=_optional(match.objects, lambda patterns: ObjectGlobs(patterns, ignore_case=ignore_case)),
+        functions=_optional(match.functions, lambda patterns: ObjectGlobs(patterns, ignore_case=ignore_case)),
+        labels=_optional(match.labels, lambda patterns: Globs(patterns, ignore_case=ignore_case)),
+        settings=_optional(match.settings, lambda patterns: Globs(patterns, ignore_case=True)),
+        condition=condition,
+        whole_session=condition is None
+        and all(part is None for part in (match.actions, match.objects, match.functions, match.labels, match.settings)),
+        mask=_optional(
+            document.mask,
+            lambda mask: MaskSpec(mask.function, tuple(sorted((mask.__pydantic_extra__ or {}).items()))),
+        ),
+        limit=document.limit,
+        approval=document.approval,
+        inference=document.inference != "deny",
+    )
+
+
+def _actions(match: Match, effect: Effect) -> frozenset[Action]:
+    if match.settings is not None:
+        return frozenset({Action.SET})
+    if match.actions is None:
+        return _DEFAULT_ALLOWED if effect is Effect.ALLOW else _ALL_ACTIONS
+    chosen: set[Action] = set()
+    for name in match.actions:
+        if name == "*" and effect is not Effect.ALLOW:
+            chosen |= _ALL_ACTIONS
+        elif name in ACTION_GROUPS:
+            chosen |= ACTION_GROUPS[name]
+        else:
+            chosen.add(Action(name))
+    return frozenset(chosen)
+
+
+def _set(values: Sequence[T] | None) -> frozenset[T] | None:
+    return None if values is None else frozenset(values)
+
+
+A = TypeVar("A")
+
+
+def _optional(value: A | None, make: Callable[[A], T]) -> T | None:
+    return None if value is None else make(value)

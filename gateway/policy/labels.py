@@ -1,0 +1,106 @@
+"""Which labels a column carries, by the configuration's classifications.
+
+Patterns are matched whatever the case of a name: to label one column too many hides a value, one too few shows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from gateway.domain.statement import ColumnRef
+from gateway.policy.compile import remember
+from gateway.policy.globs import glob_regex
+
+_ANYTHING: Final = "[^\0]*"
+_REMEMBERED: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Classification:
+    """One label on the columns of one resource that match ``schema.table.column`` (wildcards in each part).
+
+    ``path`` True means that the last part is a path inside a document: the label then also holds for everything below
+    the path and for the documents above it, which contain it.
+    """
+
+    resource: str
+    label: str
+    schema: str
+    table: str
+    column: str
+    path: bool = False
+
+    @classmethod
+    def parse(cls, *, resource: str, label: str, pattern: str, path: bool = False) -> Classification:
+        """From ``schema.table.column`` or ``database.collection.path``. Raises ``ValueError`` for another shape."""
+        schema, _, rest = pattern.partition(".")
+        table, _, column = rest.partition(".")
+        if not all(pattern.split(".")) or not column or ("." in column and not path):
+            shape = "database.collection.path" if path else "schema.table.column"
+            raise ValueError(f'"{pattern}" is not of the form {shape}')
+        return cls(resource, label, schema, table, column, path)
+
+    @property
+    def pattern(self) -> str:
+        """The pattern as it was written."""
+        return f"{self.schema}.{self.table}.{self.column}"
+
+    def regex(self) -> str:
+        """Over ``schema NUL table NUL column``."""
+        column = _path_regex(self.column) if self.path else glob_regex(self.column)
+        return f"{glob_regex(self.schema)}\0{glob_regex(self.table)}\0{column}"
+
+
+class LabelIndex:
+    """The classifications of one resource, made ready for look-ups. Look-ups are remembered, up to a bound."""
+
+    __slots__ = ("_known", "_patterns", "all_labels", "classifications")
+
+    def __init__(self, classifications: Iterable[Classification]) -> None:
+        self.classifications = tuple(classifications)
+        by_label: dict[str, list[str]] = {}
+        for item in self.classifications:
+            by_label.setdefault(item.label, []).append(item.regex())
+        self._patterns = tuple(
+            (label, re.compile("(?:" + "|".join(patterns) + ")", re.IGNORECASE).fullmatch)
+            for label, patterns in by_label.items()
+        )
+        self.all_labels = frozenset(by_label)
+        self._known: dict[ColumnRef, frozenset[str]] = {}
+
+    def labels_of(self, column: ColumnRef) -> frozenset[str]:
+        """The labels of one column; empty for an unclassified one."""
+        if (found := self._known.get(column)) is None:
+            text = f"{column.schema}\0{column.table}\0{column.column}"
+            found = frozenset(label for label, matches in self._patterns if matches(text) is not None)
+            remember(self._known, column, found, limit=_REMEMBERED)
+        return found
+
+    def labels_of_all(self, columns: Iterable[ColumnRef]) -> frozenset[str]:
+        """The labels of several columns together."""
+        return frozenset[str]().union(*map(self.labels_of, columns))
+
+    def spread(self, columns: Iterable[ColumnRef]) -> Mapping[ColumnRef, frozenset[str]]:
+        """The labelled ones among the columns of a catalog."""
+        found = ((column, self.labels_of(column)) for column in columns)
+        return MappingProxyType({column: labels for column, labels in found if labels})
+
+    def unmatched(self, columns: Iterable[ColumnRef]) -> tuple[Classification, ...]:
+        """Classifications that no column of a catalog matches: probably misspelt, so that nothing is protected."""
+        texts = [f"{column.schema}\0{column.table}\0{column.column}" for column in columns]
+        return tuple(
+            item
+            for item in self.classifications
+            if not any(map(re.compile(item.regex(), re.IGNORECASE).fullmatch, texts))
+        )
+
+
+def _path_regex(path: str) -> str:
+    steps = [glob_regex(step).replace(_ANYTHING, "[^\0.]*") for step in path.split(".")]
+    above = ["\\.".join(steps[:length]) for length in range(1, len(steps))]
+    whole = "\\.".join(steps) + "(?:\\." + _ANYTHING + ")?"
+    return "(?:" + "|".join([*above, whole]) + ")"

@@ -1,0 +1,1 @@
+"""The only network I/O: listeners, sessions, connections to databases."""

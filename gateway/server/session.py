@@ -1,0 +1,352 @@
+"""One session: two sockets and a relay between them. Interprets the relay's effects and nothing else.
+
+All that one read produced is written with one call per side. A side is not read from while the relay waits for an
+answer about it, or while the other side does not take what it is sent, so a slow peer costs a bounded amount of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import structlog
+from typing_extensions import override
+
+from gateway.chain import Scope
+from gateway.domain.audit import SessionEventKind, StatementRecord
+from gateway.domain.decision import SessionContext
+from gateway.domain.principal import Principal
+from gateway.domain.resource import Resource
+from gateway.errors import AuditError, GatewayError, PolicyEvaluationError, UpstreamTimeout
+from gateway.protocol.adapter import Relay
+from gateway.protocol.effects import (
+    Ask,
+    CatalogChanged,
+    Close,
+    Effect,
+    Identified,
+    Record,
+    RecordSession,
+    SendDownstream,
+    SendUpstream,
+    SetDeadline,
+)
+
+_log = structlog.get_logger("querygate.session")
+
+WRITE_BUFFER = 256 * 1024
+"""Bytes that may wait for a peer before the other side is no longer read, bytes."""
+ABANDONED_GRACE = 10.0
+"""Seconds that the database gets to finish what a vanished client had started."""
+CLOSE_GRACE = 10.0
+"""Seconds that a peer gets to take the last bytes of a session that is over."""
+
+Bytes = bytes | bytearray | memoryview
+
+
+class SessionHost(Protocol):
+    """What a session needs of the gateway around it."""
+
+    def answer(self, session: Session, ask: Ask) -> None:
+        """Answer a question with ``Session.answered``, now or later."""
+
+    def record_statement(self, session: Session, record: StatementRecord) -> None:
+        """Give a statement to the audit; raises ``AuditError``."""
+
+    def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None:
+        """Give an event of the session to the audit; never raises."""
+
+    def opened(self, session: Session) -> None:
+        """The session can be cancelled from now on."""
+
+    def closed(self, session: Session) -> None:
+        """The session is over."""
+
+
+class Session:
+    """The driver of one session."""
+
+    __slots__ = (
+        "_cancel_key",
+        "_deadline",
+        "_down_paused",
+        "_host",
+        "_loop",
+        "_up_paused",
+        "active",
+        "audit_context",
+        "context",
+        "downstream",
+        "downstream_full",
+        "ended",
+        "failure",
+        "id",
+        "principal",
+        "relay",
+        "resource",
+        "scope",
+        "started",
+        "statements",
+        "upstream",
+        "upstream_full",
+    )
+
+    def __init__(self, host: SessionHost, session_id: str, relay: Relay, context: SessionContext) -> None:
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self.id = session_id
+        self.relay = relay
+        self.context = context
+        self.started = self._loop.time()
+        self.active = self.started
+        """When the client last said something (event loop's clock)."""
+        self.principal: Principal | None = None
+        self.resource: Resource | None = None
+        self.scope: Scope | None = None
+        self.audit_context = b""
+        self.downstream: asyncio.Transport | None = None
+        self.upstream: asyncio.Transport | None = None
+        self.downstream_full = False
+        """The client does not take what it is sent."""
+        self.upstream_full = False
+        self._down_paused = False
+        self._up_paused = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._cancel_key: bytes | None = None
+        self.statements = 0
+        self.failure = ""
+        self.ended = False
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if not self.ended:
+            self.active = self._loop.time()
+            self.run(self.relay.receive_downstream(data))
+
+    def from_database(self, data: bytes) -> None:
+        """Bytes from the database."""
+        if not self.ended:
+            self.run(self.relay.receive_upstream(data))
+
+    def answered(self, ask: Ask, result: object) -> None:
+        """The answer to one of the relay's questions."""
+        if not self.ended:
+            self.run(self.relay.answer(ask, result))
+
+    def terminate(self, error: GatewayError) -> None:
+        """End the session with a native error."""
+        if not self.ended:
+            self.run(self.relay.terminate(error))
+            self.end(error)
+
+    def client_gone(self) -> None:
+        """The client hung up."""
+        self.downstream = None
+        if not self.ended:
+            self.run(self.relay.eof_downstream())
+            if not self.ended:
+                self._loop.call_later(ABANDONED_GRACE, self._give_up)
+
+    def database_gone(self) -> None:
+        """The database hung up."""
+        self.upstream = None
+        if not self.ended:
+            self.run(self.relay.eof_upstream())
+            self.end(None)
+
+    def _give_up(self) -> None:
+        if not self.ended:
+            self.run(self.relay.terminate(UpstreamTimeout("the database did not finish for a client that is gone")))
+            self.end(None)
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def run(self, effects: list[Effect]) -> None:
+        """Carry out what the relay asks for."""
+        down: list[Bytes] = []
+        up: list[Bytes] = []
+        asks: list[Ask] = []
+        close: Close | None = None
+        for effect in effects:
+            kind = effect.__class__
+            if kind is SendDownstream:
+                down.append(effect.data)  # type: ignore[union-attr]
+            elif kind is SendUpstream:
+                up.append(effect.data)  # type: ignore[union-attr]
+            elif kind is Record:
+                self.statements += 1
+                try:
+                    self._host.record_statement(self, effect.record)  # type: ignore[union-attr]
+                except AuditError as error:
+                    # What was not recorded is not shown.
+                    self._broken(error)
+                    return
+            else:
+                match effect:
+                    case Close():
+                        close = effect
+                    case SetDeadline():
+                        self._set_deadline(effect)
+                    case Identified():
+                        self.context, self.principal = effect.session, effect.principal
+                    case RecordSession():
+                        self._host.record_session(self, effect.kind, effect.detail)
+                    case CatalogChanged():
+                        if self.scope is not None:
+                            self.scope.database.changed()
+                    case SendDownstream() | SendUpstream() | Record():
+                        pass
+                    case _:
+                        asks.append(effect)
+        if up:
+            self._write(self.upstream, up)
+        if down:
+            self._write(self.downstream, down)
+        for ask in asks:
+            self._host.answer(self, ask)
+        if close is not None:
+            self.end(close.error)
+        elif not self.ended:
+            self.balance()
+            if self._cancel_key is None and self.relay.cancel_key is not None:
+                self._cancel_key = self.relay.cancel_key
+                self._host.opened(self)
+
+    @staticmethod
+    def _write(transport: asyncio.Transport | None, pieces: list[Bytes]) -> None:
+        if transport is not None and not transport.is_closing():
+            transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def balance(self) -> None:
+        """Read from each side only while what comes of it can go somewhere."""
+        relay = self.relay
+        stop = self.upstream_full or not relay.wants_downstream
+        if stop is not self._down_paused and self.downstream is not None and not self.downstream.is_closing():
+            self._down_paused = stop
+            (self.downstream.pause_reading if stop else self.downstream.resume_reading)()
+        stop = self.downstream_full or not relay.wants_upstream
+        if stop is not self._up_paused and self.upstream is not None and not self.upstream.is_closing():
+            self._up_paused = stop
+            (self.upstream.pause_reading if stop else self.upstream.resume_reading)()
+
+    def _set_deadline(self, effect: SetDeadline) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if effect.seconds is not None:
+            self._deadline = self._loop.call_later(effect.seconds, self._expired, effect.token)
+
+    def _expired(self, token: int) -> None:
+        self._deadline = None
+        if not self.ended:
+            self.run(self.relay.deadline_expired(token))
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def _broken(self, error: GatewayError) -> None:
+        """The audit failed in the middle of things. The relay's own records of the end may fail too: let them."""
+        effects = self.relay.terminate(error)
+        sends = [effect for effect in effects if isinstance(effect, SendDownstream | SendUpstream)]
+        for transport, kind in ((self.upstream, SendUpstream), (self.downstream, SendDownstream)):
+            pieces = [effect.data for effect in sends if isinstance(effect, kind)]
+            if pieces:
+                self._write(transport, pieces)
+        self.end(error)
+
+    def end(self, error: Exception | None) -> None:
+        """Close both sides once what was sent has gone out."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if error is not None:
+            self.failure = f"{type(error).__name__}: {error}"
+        for transport in (self.downstream, self.upstream):
+            if transport is not None:
+                transport.close()
+                self._loop.call_later(CLOSE_GRACE, transport.abort)
+        self._host.closed(self)
+
+
+class ClientProtocol(asyncio.Protocol):
+    """The client's socket."""
+
+    def __init__(self, session: Session, on_connected: Callable[[asyncio.Transport], None]) -> None:
+        self._session = session
+        self._on_connected = on_connected
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._session.from_client(data)
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._session.downstream = transport
+        self._on_connected(transport)
+
+    @override
+    def eof_received(self) -> bool:
+        return False
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._session.client_gone()
+
+    @override
+    def pause_writing(self) -> None:
+        self._session.downstream_full = True
+        self._session.balance()
+
+    @override
+    def resume_writing(self) -> None:
+        self._session.downstream_full = False
+        self._session.balance()
+
+
+class DatabaseProtocol(asyncio.Protocol):
+    """The database's socket."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._session.from_database(data)
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+
+    @override
+    def eof_received(self) -> bool:
+        return False
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._session.database_gone()
+
+    @override
+    def pause_writing(self) -> None:
+        self._session.upstream_full = True
+        self._session.balance()
+
+    @override
+    def resume_writing(self) -> None:
+        self._session.upstream_full = False
+        self._session.balance()
+
+
+def refusal(error: BaseException) -> GatewayError:
+    """Whatever went wrong, as something that may be told."""
+    if isinstance(error, GatewayError):
+        return error
+    _log.error("a question could not be answered", exc_info=error)
+    return PolicyEvaluationError(f"{type(error).__name__} while answering")

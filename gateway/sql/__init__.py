@@ -1,0 +1,1 @@
+"""SQL analysis shared by the SQL protocols: facts, lineage, catalog, statement templates."""

@@ -1,0 +1,138 @@
+"""Facts of one query or data-modifying statement, from its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from gateway.domain.statement import (
+    Action,
+    ObjectRef,
+    OutputColumn,
+    Predicate,
+    SessionEffect,
+    StatementFacts,
+)
+from gateway.sql.canonical import Canonical, Unsupported, canonicalise
+from gateway.sql.catalog import Catalog
+from gateway.sql.lexer import Token
+from gateway.sql.names import UNCERTAIN, name_of
+from gateway.sql.scope import Rows
+from gateway.sql.state import NameResolution
+from gateway.sql.walk import NO_CTES, Walk
+
+QUERY_WORDS = frozenset({"select", "with", "values", "table"})
+WRITE_WORDS = frozenset({"insert", "update", "delete", "merge"})
+_QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
+_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+
+
+def unknown(reason: str, kind: str = "unknown") -> StatementFacts:
+    """Facts of a statement that could be anything."""
+    return StatementFacts(
+        kind=kind,
+        actions=frozenset({Action.UNKNOWN}),
+        reads_everything=True,
+        copies_data=True,
+        opaque=(reason,),
+        session_effects=frozenset(SessionEffect),
+    )
+
+
+def query_facts(
+    tokens: Sequence[Token], kind: str, state: NameResolution, catalog: Catalog | None
+) -> tuple[StatementFacts, bool]:
+    """The facts of a SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES or TABLE, and whether its literals matter."""
+    try:
+        tree, canonical = parse(tokens)
+    except Unsupported as error:
+        return unknown(str(error), kind), True
+    walk = Walk(state, catalog)
+    walk.note_operators(canonical)
+    return _walked(walk, tree, kind, canonical)
+
+
+def parse(tokens: Sequence[Token]) -> tuple[exp.Expression, Canonical]:
+    """The parsed form of a query or data-modifying statement. Raises ``Unsupported``."""
+    canonical = canonicalise(tokens)
+    try:
+        trees = sqlglot.parse(canonical.text, dialect="postgres")
+    except SqlglotError:
+        raise Unsupported("syntax not understood") from None
+    if len(trees) != 1 or not isinstance(trees[0], (*_QUERIES, *_WRITES)):
+        raise Unsupported("syntax not understood")
+    return trees[0], canonical
+
+
+def _walked(walk: Walk, tree: exp.Expression, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:
+    rows: Rows | None
+    into = tree.args.get("into") if isinstance(tree, exp.Select) else None
+    if isinstance(tree, _QUERIES):
+        rows = walk.query(tree, None, NO_CTES)
+        walk.actions.add(Action.READ)
+        predicate = walk.query_predicate
+        kind = "select" if kind == "with" else kind
+    else:
+        rows = walk.write(tree, None, NO_CTES)
+        predicate = walk.predicate
+        kind = type(tree).__name__.lower() if kind == "with" else kind
+        if walk.objects_read:
+            walk.actions.add(Action.READ)
+    if walk.predicate is not Predicate.NOT_APPLICABLE:
+        predicate = walk.predicate
+    if canonical.locks:
+        walk.actions.add(Action.LOCK)
+    if any(isinstance(node.args.get("into"), exp.Into) for node in tree.find_all(exp.Select)):
+        rows = _into(walk, into, rows)
+    return collect(walk, kind, rows, predicate), walk.literals_matter or bool(walk.opaque)
+
+
+def _into(walk: Walk, into: exp.Expression | None, rows: Rows | None) -> None:
+    """SELECT INTO creates a table from what it reads."""
+    walk.actions.add(Action.CREATE)
+    walk.effects.add(SessionEffect.CATALOG)
+    walk.copies_data = True
+    if into is None:
+        walk.unknown("INTO inside a query")
+        return
+    if into.args.get("temporary"):
+        walk.effects.add(SessionEffect.TEMPORARY_OBJECTS)
+    table = into.this
+    walk.objects_written.add(ObjectRef(name_of(table.args.get("db")), name_of(table.this)))
+
+
+def collect(
+    walk: Walk, kind: str, rows: Rows | None, predicate: Predicate = Predicate.NOT_APPLICABLE
+) -> StatementFacts:
+    """What a walk has found, as facts."""
+    outputs = None
+    if rows is not None and rows.complete:
+        outputs = tuple(
+            OutputColumn(
+                name="?column?" if column.name == UNCERTAIN else column.name,
+                sources=column.value.sources,
+                proven=column.value.proven,
+                bare=column.value.bare and column.value.proven,
+            )
+            for column in rows.columns
+        )
+    return StatementFacts(
+        kind=kind,
+        actions=frozenset(walk.actions),
+        objects_read=frozenset(walk.objects_read),
+        objects_written=frozenset(walk.objects_written),
+        functions=frozenset(walk.functions),
+        columns_read=frozenset(walk.read),
+        columns_written=frozenset(walk.written),
+        columns_filtered=frozenset(walk.filtered),
+        predicate=predicate,
+        outputs=outputs,
+        reads_everything=walk.reads_everything,
+        copies_data=walk.copies_data,
+        opaque=tuple(walk.opaque),
+        session_effects=frozenset(walk.effects),
+    )
+

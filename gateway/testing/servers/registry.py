@@ -1,0 +1,11 @@
+"""The database products that can be started, by the name of the protocol plugin that speaks to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gateway.testing.servers.base import ServerKind
+from gateway.testing.servers.postgres import PostgresServer
+
+SERVER_KINDS: Mapping[str, ServerKind] = MappingProxyType({PostgresServer.name: PostgresServer})

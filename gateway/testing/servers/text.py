@@ -1,0 +1,13 @@
+"""Quoting for SQL that tests and the demo build themselves."""
+
+from __future__ import annotations
+
+
+def identifier(name: str) -> str:
+    """``name`` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """``value`` as a quoted SQL string (with ``standard_conforming_strings`` on)."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,264 @@
+"""What the client has sent and the database has not answered yet.
+
+A PostgreSQL session may be pipelined: many messages are under way at once. Each message that will be answered has one
+``Pending`` in the queue, in the order of sending; the answer is forwarded, dropped (the gateway's own question) or
+replaced (a refusal). Names of prepared statements and portals are known from the moment they are sent and are rolled
+back if the database never accepted them (PostgreSQL documentation, 55.2.3 and 55.2.4).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from gateway.domain.audit import StatementRecord
+from gateway.domain.masking import MaskingPlan
+from gateway.domain.ruling import Ruling
+from gateway.errors import GatewayError
+from gateway_postgres.rows import RowMask
+from gateway_postgres.session import SessionState
+
+
+class Kind(IntEnum):
+    """What a pending answer answers."""
+
+    PARSE = 1
+    BIND = 2
+    DESCRIBE_STATEMENT = 3
+    DESCRIBE_PORTAL = 4
+    EXECUTE = 5
+    CLOSE = 6
+    SYNC = 7
+    QUERY = 8
+    FUNCTION_CALL = 9
+    COPY_END = 10
+    """Not answered: marks where CopyDone or CopyFail went by, so that ignored Syncs can be told from counted ones."""
+
+
+@dataclass(slots=True, eq=False)
+class Described:
+    """A RowDescription (or NoData) as the server sent it, and the masking plan made for it."""
+
+    body: bytes | None
+    """The message without type and length; None for NoData."""
+    ruling: Ruling
+    plan: MaskingPlan | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """A prepared statement. ``described`` None: nobody has asked the server for its result yet."""
+
+    name: bytes
+    text: bytes
+    ruling: Ruling
+    state: SessionState
+    described: Described | None = None
+    describe_sent: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The text for the audit."""
+        return self.text.decode("utf-8", "backslashreplace")
+
+
+@dataclass(slots=True, eq=False)
+class Portal:
+    """A bound statement.
+
+    ``formats`` are the result format codes of Bind (empty: all text; one: for all); None where nobody read them.
+    """
+
+    name: bytes
+    prepared: Prepared
+    formats: tuple[int, ...] | None
+    parameters: int
+    described: Described | None = None
+    describe_sent: bool = False
+    confirmed: bool = False
+    passed: int = 0
+    """Rows let through so far."""
+
+
+@dataclass(slots=True, eq=False)
+class Undo:
+    """How to take back a change to a table of names, if the database never made it."""
+
+    table: dict[bytes, Prepared] | dict[bytes, Portal]
+    name: bytes
+    old: Prepared | Portal | None
+    new: Prepared | Portal | None
+
+
+class Pending:
+    """One expected answer. ``drop`` swallows it; ``refusal`` replaces the error that it must turn into."""
+
+    __slots__ = (
+        "code",
+        "drop",
+        "kind",
+        "limited",
+        "mask",
+        "mask_known",
+        "notice",
+        "passed",
+        "portal",
+        "prepared",
+        "record",
+        "refusal",
+        "row_limit",
+        "ruling",
+        "statement",
+        "timed_out",
+        "undo",
+    )
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        ruling: Ruling | None = None,
+        record: StatementRecord | None = None,
+        drop: bool = False,
+        refusal: bytes | None = None,
+        prepared: Prepared | None = None,
+        portal: Portal | None = None,
+        undo: Undo | None = None,
+    ) -> None:
+        self.kind = kind
+        self.ruling = ruling
+        self.record = record
+        self.drop = drop
+        self.refusal = refusal
+        self.prepared = prepared
+        self.portal = portal
+        self.undo = undo
+        self.mask: RowMask | None = None
+        """How the rows of the result under way are masked."""
+        self.mask_known = ruling is None or not ruling.masked
+        """Whether ``mask`` has been worked out; until then no row may pass."""
+        self.row_limit = None if ruling is None else ruling.decision.obligations.row_limit
+        self.passed = 0 if portal is None else portal.passed
+        """Rows let through so far, for the row limit; a portal's count goes on over several Executes."""
+        self.limited: GatewayError | None = None
+        """Why the rest of the answer is held back; replaces its end."""
+        self.timed_out = False
+        self.notice = b""
+        """Sent to the client before the answer."""
+        self.code = ""
+        """SQLSTATE of the error that ended it."""
+        self.statement = 0
+        """Which statement of a simple Query's text is being answered."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether rows may pass unseen."""
+        return self.mask_known and self.mask is None and self.row_limit is None and self.limited is None
+
+
+class Pipeline:
+    """The queue of pending answers and the names that live in the session."""
+
+    __slots__ = ("copying", "mute", "portals", "queue", "skipping", "statements", "unsynced")
+
+    def __init__(self) -> None:
+        self.queue: deque[Pending] = deque()
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.skipping = False
+        """The server discards everything up to the next Sync that the client has not sent yet."""
+        self.unsynced = False
+        """Extended-protocol messages were sent since the last Sync: nothing may be injected."""
+        self.mute = False
+        """The client was told that the pipeline failed: answers up to the next ReadyForQuery are not for it."""
+        self.copying = False
+        """The server is in COPY IN for an Execute and the client has not ended it: it ignores Sync."""
+
+    def expect(self, pending: Pending) -> None:
+        """Append an answer to wait for, unless the server is discarding messages."""
+        if not self.skipping or pending.kind is Kind.SYNC:
+            self.queue.append(pending)
+
+    def set_statement(self, name: bytes, new: Prepared | None) -> Undo:
+        """Define or forget a prepared statement; the returned ``Undo`` belongs into the message's ``Pending``."""
+        undo = Undo(self.statements, name, self.statements.get(name), new)
+        _assign(self.statements, name, new)
+        return undo
+
+    def set_portal(self, name: bytes, new: Portal | None) -> Undo:
+        """Define or forget a portal."""
+        undo = Undo(self.portals, name, self.portals.get(name), new)
+        _assign(self.portals, name, new)
+        return undo
+
+    def fail(self) -> list[Pending]:
+        """The server reported an error in the extended protocol: everything before the next Sync is void.
+
+        Returns the pending answers that will never come, the failed one first.
+        """
+        void: list[Pending] = []
+        while self.queue and self.queue[0].kind is not Kind.SYNC:
+            void.append(self.queue.popleft())
+        self.skipping = not self.queue
+        self.copying = False
+        for pending in reversed(void):
+            if pending.undo is not None:
+                self._take_back(pending.undo)
+        return void
+
+    def _take_back(self, undo: Undo) -> None:
+        if undo.table.get(undo.name) is undo.new:
+            _assign(undo.table, undo.name, undo.old)
+            return
+        # A later message of another pipeline built on this change: it now builds on what was there before.
+        for pending in self.queue:
+            later = pending.undo
+            if later is not None and later.table is undo.table and later.name == undo.name and later.old is undo.new:
+                later.old = undo.old
+                return
+
+    def end_transaction(self) -> None:
+        """Forget the portals that the end of the transaction destroyed (those not yet bound belong to the next)."""
+        if self.portals:
+            for name in [name for name, portal in self.portals.items() if portal.confirmed]:
+                del self.portals[name]
+
+    def forget_statements(self, name: bytes | None) -> None:
+        """SQL's DEALLOCATE, PREPARE or DISCARD touched the names: those are no longer ours to know."""
+        if name is None:
+            self.statements.clear()
+        else:
+            self.statements.pop(name, None)
+
+    def copy_in_begins(self) -> None:
+        """The server entered COPY IN for the Execute at the front.
+
+        Until CopyDone or CopyFail it ignores Sync and Flush (PostgreSQL documentation 55.2.6), so Syncs sent before
+        those are not answered.
+        """
+        execute = self.queue.popleft()
+        while self.queue and self.queue[0].kind is Kind.SYNC:
+            self.queue.popleft()
+        self.copying = not self.queue
+        self.queue.appendleft(execute)
+
+    def skip_markers(self) -> None:
+        """Drop what is not answered from the front of the queue."""
+        while self.queue and self.queue[0].kind is Kind.COPY_END:
+            self.queue.popleft()
+
+    def pop(self) -> Pending:
+        """The answer at the front is complete."""
+        pending = self.queue.popleft()
+        if self.queue:
+            self.skip_markers()
+        return pending
+
+
+def _assign(table: dict[bytes, Any], name: bytes, value: object | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value

@@ -1,0 +1,119 @@
+"""The entry point: PostgreSQL as a protocol of the gateway (plugin ``postgres``)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from secrets import token_bytes
+
+from gateway import hookimpl
+from gateway.domain.decision import Effect
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.errors import RemoteProtocolError, UpstreamError
+from gateway.protocol.adapter import (
+    Exchange,
+    Peek,
+    Preamble,
+    ReadExactly,
+    RelaySettings,
+    StartTls,
+    StatementAnalyser,
+    UpstreamHandle,
+    Write,
+)
+from gateway.sql.catalog import Catalog
+from gateway.sql.offload import Analyser
+from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
+from gateway_postgres.relay import PostgresRelay
+from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest
+from gateway_postgres.wire.upstream import run_queries, upstream_login
+
+API_VERSION = 1
+
+_TLS_RECORD = 0x16
+_SSL_REQUEST = SslRequest().encode()
+_GSS_REQUEST = GssEncRequest().encode()
+_ALPN = "postgresql"
+
+
+class PostgresAdapter:
+    """Implements ``gateway.protocol.adapter.ProtocolAdapter``."""
+
+    name = "postgres"
+    db_system = "postgresql"
+    default_port = 5432
+    alpn: Sequence[str] = (_ALPN,)
+    enforces = frozenset(Effect)
+
+    def preamble(self, *, tls: bool) -> Preamble:
+        """TLS at once (PostgreSQL 17), after SSLRequest, or none; GSSENCRequest is declined (documentation 55.2.10-11).
+
+        Requests are read with their exact size, so whatever a client sends behind an SSLRequest in clear is read by
+        TLS as its handshake, which fails.
+        """
+        first = yield Peek(1)
+        if first and first[0] == _TLS_RECORD:
+            if not tls:
+                raise RemoteProtocolError("the client began TLS, which this listener does not offer")
+            yield StartTls(_ALPN)
+            return b""
+        for _ in range(3):
+            request = yield ReadExactly(8)
+            if request == _SSL_REQUEST:
+                if tls:
+                    yield Write(b"S")
+                    yield StartTls()
+                    return b""
+                yield Write(b"N")
+            elif request == _GSS_REQUEST:
+                yield Write(b"N")
+            else:
+                return request
+        raise RemoteProtocolError("the client keeps asking for encryption")
+
+    def create_relay(self, settings: RelaySettings) -> PostgresRelay:
+        """A fresh state machine for one session."""
+        return PostgresRelay(settings)
+
+    def upstream_preamble(self, *, tls: bool) -> Preamble:
+        """Ask the database for TLS; it must agree."""
+        if tls:
+            yield Write(_SSL_REQUEST)
+            answer = yield ReadExactly(1)
+            if answer != b"S":
+                raise UpstreamError("the database does not offer TLS, which the resource's configuration demands")
+            yield StartTls()
+        return b""
+
+    def introspect(
+        self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+    ) -> Exchange:
+        """Log in, read the catalog, log out."""
+        return _introspect(credentials, database, handle)
+
+    def cancel(self, key: bytes) -> bytes:
+        """A CancelRequest."""
+        return CancelRequest(int.from_bytes(key[:4], "big"), key[4:]).encode()
+
+    def create_analyser(self) -> StatementAnalyser:
+        """The shared SQL analysis in the postgres dialect."""
+        return Analyser()
+
+
+def _introspect(
+    credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+) -> Generator[bytes, bytes, Catalog]:
+    parameters = {
+        "user": credentials.username,
+        "database": database,
+        "application_name": "querygate",
+        "client_encoding": "UTF8",
+    }
+    login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
+    results = yield from run_queries(CATALOG_QUERIES, leftover=login.leftover)
+    return build_catalog(results)
+
+
+@hookimpl
+def register_protocols() -> list[PostgresAdapter]:
+    """PostgreSQL 12 and later, protocol 3.0 and 3.2."""
+    return [PostgresAdapter()]

@@ -1,0 +1,204 @@
+"""One PostgreSQL session from the first byte to the last: startup, then both directions of the open session.
+
+Pure: bytes and answers in, effects out. Nothing here raises on bad input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.domain.masking import MaskingPlan
+from gateway.domain.ruling import Ruling
+from gateway.errors import GatewayError, ProtocolError
+from gateway.protocol.adapter import RelaySettings
+from gateway.protocol.effects import (
+    Ask,
+    AskCancelUpstream,
+    AskCommit,
+    AskPlan,
+    AskRuling,
+    Close,
+    Effect,
+    SendUpstream,
+)
+from gateway_postgres.core import Core
+from gateway_postgres.results import ServerStream, lost
+from gateway_postgres.startup import Startup
+from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
+
+StartupEvent = Callable[[Startup], None]
+
+
+class PostgresRelay:
+    """The state machine of one session; implements ``gateway.protocol.adapter.Relay``."""
+
+    __slots__ = ("_client", "_core", "_server", "_startup", "cancel_key", "upstream_cancel_key")
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self.cancel_key: bytes | None = None
+        self.upstream_cancel_key: bytes | None = None
+        self._startup: Startup | None = Startup(settings)
+        self._core: Core | None = None
+        self._client: ClientStream | None = None
+        self._server: ServerStream | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running and no transaction is open."""
+        core = self._core
+        return core is not None and not core.pipeline.queue and core.tracker.transaction == ord("I")
+
+    @property
+    def wants_downstream(self) -> bool:
+        """Whether the client should be read from."""
+        core = self._core
+        return core is None or (core.ask_down is None and not core.waiting_for_drain)
+
+    @property
+    def wants_upstream(self) -> bool:
+        """Whether the database should be read from."""
+        core = self._core
+        return core is None or core.ask_up is None
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def receive_downstream(self, data: bytes) -> list[Effect]:
+        """Take bytes from the client."""
+        client, core = self._client, self._core
+        if client is None or core is None:
+            return self._start_up(lambda startup: startup.receive_downstream(data))
+        if core.closed or core.abandoned:
+            return []
+        try:
+            client.receive(data)
+        except GatewayError as error:
+            core.fail(error)
+        return self._take(core)
+
+    def receive_upstream(self, data: bytes) -> list[Effect]:
+        """Take bytes from the database."""
+        server, core = self._server, self._core
+        if server is None or core is None:
+            return self._start_up(lambda startup: startup.receive_upstream(data))
+        if core.closed:
+            return []
+        try:
+            server.receive(data)
+        except GatewayError as error:
+            core.fail(error)
+            core.effects.insert(-1, SendUpstream(TERMINATE_MESSAGE))
+        return self._take(core)
+
+    def answer(self, ask: Ask, result: object) -> list[Effect]:
+        """Take the answer to a question."""
+        client, server, core = self._client, self._server, self._core
+        if client is None or server is None or core is None:
+            return self._start_up(lambda startup: startup.answer(ask, result))
+        if core.closed:
+            return []
+        try:
+            self._answer(core, client, server, ask, result)
+        except GatewayError as error:
+            core.fail(error)
+        return self._take(core)
+
+    @staticmethod
+    def _answer(core: Core, client: ClientStream, server: ServerStream, ask: Ask, result: object) -> None:
+        if ask is core.ask_up:
+            core.ask_up = None
+        if ask is core.ask_down:
+            core.ask_down = None
+        match ask:
+            case AskRuling():
+                if isinstance(result, Ruling):
+                    client.ruled(result)
+                else:
+                    raise _as_error(result)
+            case AskCommit():
+                client.committed(ask, None if result is None else _as_error(result))
+            case AskPlan():
+                server.planned(ask, result if isinstance(result, MaskingPlan) else _as_error(result))
+            case AskCancelUpstream():
+                client.resume()
+            case _:
+                raise ProtocolError(f"an answer to {type(ask).__name__} came in an open session")
+
+    def eof_downstream(self) -> list[Effect]:
+        """The client hung up."""
+        core, client = self._core, self._client
+        if core is None or client is None:
+            return self._start_up(lambda startup: startup.fail_silently())
+        if core.closed or core.abandoned:
+            return []
+        if not core.pipeline.queue and not core.pipeline.unsynced:
+            core.closed = True
+            core.effects += [SendUpstream(TERMINATE_MESSAGE), Close()]
+        else:
+            client.abandon()
+            if not core.closed:
+                core.effects.append(AskCancelUpstream())
+        return self._take(core)
+
+    def eof_upstream(self) -> list[Effect]:
+        """The database hung up."""
+        core, server = self._core, self._server
+        if core is None or server is None:
+            return self._start_up(lambda startup: startup.receive_upstream(b""))
+        lost(core, server)
+        return self._take(core)
+
+    def deadline_expired(self, token: int) -> list[Effect]:
+        """A statement's time is over."""
+        core, server = self._core, self._server
+        if core is None or server is None or core.closed:
+            return []
+        server.expire(token)
+        return self._take(core)
+
+    def terminate(self, error: GatewayError) -> list[Effect]:
+        """End the session from the gateway's side."""
+        core = self._core
+        if core is None:
+            return self._start_up(lambda startup: startup.refuse(error))
+        if not core.closed:
+            core.effects.append(SendUpstream(TERMINATE_MESSAGE))
+            core.fail(error)
+        return self._take(core)
+
+    # --- phases -------------------------------------------------------------------------------------------------
+
+    def _start_up(self, event: StartupEvent) -> list[Effect]:
+        startup = self._startup
+        if startup is None:
+            return []
+        try:
+            event(startup)
+        except GatewayError as error:
+            startup.refuse(error)
+        effects, startup.effects = startup.effects, []
+        if startup.open is not None:
+            self._open(startup, startup.open, effects)
+        return effects
+
+    def _open(self, startup: Startup, core: Core, effects: list[Effect]) -> None:
+        """The upstream is logged in: from here on statements flow."""
+        self._startup = None
+        self._core = core
+        self._client = ClientStream(core)
+        self._server = ServerStream(core, self._client)
+        self.cancel_key = startup.cancel_key
+        self.upstream_cancel_key = startup.upstream_cancel_key
+        if startup.upstream_rest:
+            effects += self.receive_upstream(startup.upstream_rest)
+        rest = startup.take_downstream()
+        if rest:
+            effects += self.receive_downstream(rest)
+
+    @staticmethod
+    def _take(core: Core) -> list[Effect]:
+        effects, core.effects = core.effects, []
+        return effects
+
+
+def _as_error(result: object) -> GatewayError:
+    return result if isinstance(result, GatewayError) else GatewayError(f"no usable answer: {type(result).__name__}")

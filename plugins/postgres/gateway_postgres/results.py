@@ -1,0 +1,571 @@
+"""The server's direction of an open session: whose answer it is, what of it may pass, and what it ends.
+
+Bytes that nobody needs to change go on as slices of what was received. Rows are looked into only where a mask or a row
+limit is in force.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from gateway.domain.audit import Outcome
+from gateway.domain.masking import MaskingPlan
+from gateway.domain.ruling import Ruling
+from gateway.domain.statement import SessionEffect, StatementFacts
+from gateway.errors import GatewayError, LimitExceeded, MaskingError, RemoteProtocolError, UpstreamUnavailable
+from gateway.protocol.effects import (
+    AskCancelUpstream,
+    AskPlan,
+    CatalogChanged,
+    Close,
+    SendDownstream,
+    SendUpstream,
+    SetDeadline,
+)
+from gateway.sql.catalog import Catalog
+from gateway_postgres.core import Core, Held
+from gateway_postgres.errors import error_response, sqlstate
+from gateway_postgres.masks import compile_row_mask, result_columns
+from gateway_postgres.pipeline import Described, Kind, Pending
+from gateway_postgres.rows import RowMask, mask_rows, scan_rows, split_backend
+from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
+from gateway_postgres.wire.backend import (
+    DataRow,
+    ErrorResponse,
+    NotificationResponse,
+    ParameterStatus,
+    RowDescription,
+)
+
+_LENGTH = Struct("!I")
+
+DATA_ROW, COMMAND_COMPLETE, READY, ROW_DESCRIPTION = b"DCZT"
+PARSE_COMPLETE, BIND_COMPLETE, CLOSE_COMPLETE = b"123"
+PARAMETER_DESCRIPTION, NO_DATA, EMPTY_QUERY, SUSPENDED = b"tnIs"
+ERROR, NOTICE, NOTIFICATION, PARAMETER_STATUS = b"ENAS"
+COPY_IN, COPY_OUT, COPY_BOTH, COPY_DATA, COPY_DONE, FUNCTION_RESULT = b"GHWdcV"
+
+_ASYNCHRONOUS: Final = frozenset((NOTICE, NOTIFICATION, PARAMETER_STATUS, READY))
+"""What passes while the rest of a pipeline's answers is held back."""
+_IDLE: Final = ord("I")
+_DROP: Final = b""
+_MAX_PLANS: Final = 64
+_WITHHELD: Final = "the database's message is withheld because the statement touches masked data"
+
+
+class _Blocked(Exception):
+    """The message waits for an answer; nothing of it has been processed."""
+
+
+class ServerStream:
+    """Handles the server's messages."""
+
+    __slots__ = ("_client", "_core", "_held", "_probe", "_stream", "fatal_seen")
+
+    def __init__(self, core: Core, client: ClientStream) -> None:
+        self._core = core
+        self._client = client
+        self._held = Held()
+        self._stream = 0
+        """Bytes still to come of a row whose beginning was forwarded."""
+        self._probe: list[str] = []
+        self.fatal_seen = False
+        """The server has told the client itself why it ends the session."""
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the server."""
+        if self._core.ask_up is not None:
+            self._held.add(data)
+            return
+        whole = self._held.join(data)
+        if whole is not None:
+            self._process(whole)
+
+    def planned(self, ask: AskPlan, plan: MaskingPlan | GatewayError) -> None:
+        """The answer to ``AskPlan``; an error refuses the result."""
+        plans = ask.ruling.plans
+        if len(plans) >= _MAX_PLANS:
+            plans.clear()
+        plans[ask.key] = plan
+        if self._held.size:
+            self._process(self._held.take())
+
+    # --- bytes --------------------------------------------------------------------------------------------------
+
+    def _process(self, data: bytes) -> None:
+        core = self._core
+        effects, pipeline = core.effects, core.pipeline
+        queue = pipeline.queue
+        position, size = 0, len(data)
+        if self._stream:
+            position = min(self._stream, size)
+            self._stream -= position
+        forwarded = 0
+        for kind, start, stop, count in split_backend(data, position, size, core.settings.limits.max_message):
+            if kind == DATA_ROW:
+                pending = queue[0] if queue else None
+                if pending is not None and pending.plain and not pending.notice:
+                    record = pending.record
+                    if record is not None and not pipeline.mute:
+                        record.rows += count
+                        record.bytes_out += stop - start
+                        position = stop
+                        continue
+            pending = queue[0] if queue else None
+            try:
+                outcome = self._message(kind, data, start, stop, count)
+                if pipeline.mute and kind not in _ASYNCHRONOUS:
+                    outcome = _DROP
+                elif pending is not None and pending.notice and kind not in _ASYNCHRONOUS:
+                    outcome = pending.notice + (data[start:stop] if outcome is None else outcome)
+                    pending.notice = b""
+            except _Blocked:
+                if start > forwarded:
+                    effects.append(SendDownstream(data[forwarded:start]))
+                self._held.keep(data[start:])
+                return
+            position = stop
+            if outcome is not None:
+                if start > forwarded:
+                    effects.append(SendDownstream(data[forwarded:start]))
+                if outcome:
+                    effects.append(SendDownstream(outcome))
+                forwarded = stop
+        rest = size - position
+        if rest >= 5 and data[position] in (DATA_ROW, COPY_DATA) and self._passes(data[position]):
+            self._stream = 1 + _LENGTH.unpack_from(data, position + 1)[0] - rest
+            position, rest = size, 0
+        if position > forwarded:
+            effects.append(SendDownstream(data if position - forwarded == size else data[forwarded:position]))
+        if rest:
+            need = 1 + _LENGTH.unpack_from(data, position + 1)[0] if rest >= 5 else 5
+            self._held.keep(data[position:], need)
+
+    def _passes(self, kind: int) -> bool:
+        """Whether an incomplete row may go on as it comes, since nobody looks into it."""
+        queue = self._core.pipeline.queue
+        pending = queue[0] if queue else None
+        if pending is None or pending.record is None or not pending.plain or pending.notice:
+            return False
+        if self._core.pipeline.mute:
+            return False
+        if kind == DATA_ROW:
+            pending.record.rows += 1
+        return True
+
+    def _message(self, kind: int, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
+        """None passes the message; bytes replace it."""
+        core = self._core
+        pipeline = core.pipeline
+        if kind == NOTICE:
+            return self._notice()
+        if kind == PARAMETER_STATUS:
+            status = ParameterStatus.decode(data[start + 5 : stop])
+            core.tracker.parameter(status.name, status.value)
+            return None
+        if kind == NOTIFICATION:
+            return self._notification(data, start, stop) if core.masked else None
+        if not pipeline.queue:
+            if kind == ERROR:
+                return self._unasked_error(data, start, stop)
+            raise RemoteProtocolError(f"backend message type {kind} without a question")
+        pending = pipeline.queue[0]
+        if kind == COMMAND_COMPLETE:
+            return self._complete(pending, data, start, stop)
+        if kind == READY:
+            return self._ready(pending, data, start, stop)
+        if kind == ROW_DESCRIPTION:
+            return self._row_description(pending, data, start, stop)
+        if kind == DATA_ROW:
+            return self._rows(pending, data, start, stop, count)
+        if kind == ERROR:
+            return self._error(pending, data, start, stop)
+        return self._other(kind, pending, stop - start, count)
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    def _other(self, kind: int, pending: Pending, size: int, count: int) -> bytes | None:
+        pipeline = self._core.pipeline
+        what = pending.kind
+        if kind == BIND_COMPLETE and what is Kind.BIND:
+            if pending.portal is not None:
+                pending.portal.confirmed = True
+            pipeline.pop()
+        elif (kind == PARSE_COMPLETE and what is Kind.PARSE and pending.refusal is None) or (
+            kind == CLOSE_COMPLETE and what is Kind.CLOSE
+        ):
+            pipeline.pop()
+        elif kind == PARAMETER_DESCRIPTION and what is Kind.DESCRIBE_STATEMENT:
+            pass
+        elif kind == NO_DATA and what in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
+            self._describe(pending, None)
+            pipeline.pop()
+        elif kind in (EMPTY_QUERY, SUSPENDED) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
+            return self._end_statement(pending)
+        elif kind in (COPY_IN, COPY_OUT, COPY_BOTH) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
+            if kind == COPY_IN and what is Kind.EXECUTE:
+                pipeline.copy_in_begins()
+        elif kind in (COPY_DATA, COPY_DONE) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
+            return self._copied(kind, pending, size, count)
+        elif kind == FUNCTION_RESULT and what is Kind.FUNCTION_CALL and pending.refusal is None:
+            if pending.record is not None:
+                pending.record.bytes_out += size
+        else:
+            raise RemoteProtocolError(f"backend message type {kind} does not answer {what.name}")
+        return _DROP if pending.drop else None
+
+    def _copied(self, kind: int, pending: Pending, size: int, count: int) -> bytes | None:
+        """Data of a COPY OUT; the server sends one message for each row."""
+        record = pending.record
+        if pending.limited is not None or record is None:
+            return _DROP
+        if kind == COPY_DATA and pending.row_limit is not None:
+            pending.passed += count
+            if pending.passed > pending.row_limit:
+                pending.limited = LimitExceeded("the policy's row limit was reached")
+                self._cancel()
+                return _DROP
+        record.bytes_out += size
+        return None
+
+    def _complete(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
+        if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
+            raise RemoteProtocolError(f"CommandComplete does not answer {pending.kind.name}")
+        record = pending.record
+        if record is not None and not record.rows:
+            space = data.rfind(b" ", start, stop)
+            count = data[space + 1 : stop - 1]
+            if space > 0 and count.isdigit():
+                record.rows = int(count)
+        return self._end_statement(pending)
+
+    def _end_statement(self, pending: Pending) -> bytes | None:
+        """CommandComplete, EmptyQueryResponse or PortalSuspended: one statement is done."""
+        core = self._core
+        ruling = pending.ruling
+        if ruling is not None and SessionEffect.CATALOG in ruling.analysis.session_effects:
+            core.catalog_touched = True
+            core.effects.append(CatalogChanged())
+        replacement: bytes | None = _DROP if pending.drop else None
+        limited = pending.limited
+        if pending.kind is Kind.EXECUTE:
+            if limited is not None:
+                return self._limited(pending, limited)
+            core.pipeline.pop()
+            record = pending.record
+            if record is not None:
+                core.finish(record, Outcome.SUCCESS)
+            self._next()
+        else:
+            pending.statement += 1
+            pending.mask = None
+            pending.mask_known = ruling is None or not ruling.masked
+            if limited is not None:
+                replacement = _DROP
+        return replacement
+
+    def _limited(self, pending: Pending, error: GatewayError) -> bytes:
+        """Put the error in the place of a result's end; the client then sees nothing more before ReadyForQuery."""
+        core = self._core
+        record = pending.record
+        reference = core.session_id
+        if record is not None:
+            reference = record.id
+            core.finish(record, Outcome.LIMITED, sqlstate(error, fatal=False))
+        core.pipeline.pop()
+        core.pipeline.mute = True  # whatever else the pipeline holds, the client has been told that it failed
+        self._next()
+        return error_response(error, reference=reference, fatal=False)
+
+    def _ready(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
+        core = self._core
+        pipeline = core.pipeline
+        if stop - start != 6 or pending.kind not in (Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL):
+            raise RemoteProtocolError(f"ReadyForQuery does not answer {pending.kind.name}")
+        status = data[stop - 1]
+        if status not in b"ITE":
+            raise RemoteProtocolError("ReadyForQuery: unknown transaction status")
+        if pending.refusal is not None:
+            raise RemoteProtocolError("the database accepted a message that was meant to fail")
+        pipeline.pop()
+        replacement: bytes | None = None
+        record = pending.record
+        if record is not None:
+            limited = pending.limited
+            if limited is not None:
+                core.finish(record, Outcome.LIMITED, sqlstate(limited, fatal=False))
+                replacement = error_response(limited, reference=record.id, fatal=False) + data[start:stop]
+            elif pending.code:
+                core.finish(record, Outcome.FAILURE, pending.code)
+            else:
+                core.finish(record, Outcome.SUCCESS)
+        pipeline.mute = False
+        core.tracker.ready(status)
+        if status == _IDLE:
+            pipeline.end_transaction()
+            if core.catalog_touched:
+                core.catalog_touched = False
+                core.effects.append(CatalogChanged())
+        if pending.drop:
+            replacement = _DROP
+            self._probed()
+            if pipeline.queue:
+                return replacement  # what waited for the probe is on its way
+        self._next()
+        return replacement
+
+    def _next(self) -> None:
+        """Something was answered: time the next statement, and look whether somebody waits for silence."""
+        core = self._core
+        queue = core.pipeline.queue
+        if core.deadline_set:
+            core.deadline_set = False
+            core.effects.append(SetDeadline(None))
+        if queue:
+            core.arm(queue[0])
+        elif core.waiting_for_drain:
+            self._client.probe_if_idle()
+        elif core.abandoned and not core.closed:
+            core.closed = True
+            core.effects.append(SendUpstream(TERMINATE_MESSAGE))
+            core.effects.append(Close())
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def _row_description(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
+        if pending.refusal is not None:
+            raise RemoteProtocolError("the database accepted a message that was meant to fail")
+        body = data[start + 5 : stop]
+        if pending.kind is Kind.QUERY:
+            ruling = pending.ruling
+            if ruling is not None and ruling.masked:
+                self._use_mask(pending, ruling, body, None, pending.statement)
+            if pending.limited is not None:
+                return _DROP
+        elif pending.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
+            self._describe(pending, body)
+            self._core.pipeline.pop()
+        else:
+            raise RemoteProtocolError(f"RowDescription does not answer {pending.kind.name}")
+        return _DROP if pending.drop else None
+
+    def _describe(self, pending: Pending, body: bytes | None) -> None:
+        """Keep a description for the executions to come."""
+        ruling = pending.ruling
+        if ruling is None or not ruling.masked:
+            return
+        if body is not None:
+            self._plan(ruling, body, 0)
+        described = Described(body, ruling)
+        if pending.prepared is not None:
+            pending.prepared.described = described
+        elif pending.portal is not None:
+            pending.portal.described = described
+
+    def _plan(self, ruling: Ruling, body: bytes, statement: int) -> MaskingPlan | GatewayError:
+        """The plan for a description; raises ``_Blocked`` after asking for it."""
+        key = (statement, body)
+        plan: MaskingPlan | GatewayError | None = ruling.plans.get(key)
+        if plan is None:
+            core = self._core
+            statements = ruling.analysis.statements
+            facts: StatementFacts | None = statements[statement] if statement < len(statements) else None
+            catalog = core.opened.catalog()
+            fields = RowDescription.decode(body).fields
+            columns = result_columns(fields, facts, catalog if isinstance(catalog, Catalog) else None)
+            core.ask_up = ask = AskPlan(ruling, columns, key)
+            core.effects.append(ask)
+            raise _Blocked
+        return plan
+
+    def _use_mask(
+        self, pending: Pending, ruling: Ruling, body: bytes, formats: tuple[int, ...] | None, statement: int
+    ) -> None:
+        """Set the pending answer's row mask, or limit it to nothing where it cannot be masked."""
+        key = (statement, body, formats)
+        plans = ruling.plans
+        if key in plans:
+            mask: RowMask | GatewayError | None = plans[key]
+        else:
+            plan = self._plan(ruling, body, statement)
+            if isinstance(plan, GatewayError):
+                mask = plan
+            else:
+                try:
+                    function = self._core.settings.masking_function
+                    mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function)
+                except GatewayError as error:
+                    mask = error
+            plans[key] = mask
+        if isinstance(mask, GatewayError):
+            pending.limited = mask
+        else:
+            pending.mask = mask
+        pending.mask_known = True
+
+    def _mask_for_execute(self, pending: Pending) -> None:
+        """The row mask of an Execute, by the portal's own description or its statement's."""
+        ruling, portal = pending.ruling, pending.portal
+        described: Described | None = None
+        formats: tuple[int, ...] | None = None
+        if portal is not None:
+            described = portal.described
+            if described is None:
+                described, formats = portal.prepared.described, portal.formats
+                if formats is None:
+                    described = None  # bound before the mask came into force: the formats are not known
+        if ruling is None or described is None or described.body is None:
+            pending.limited = MaskingError("rows came for a statement whose result nobody described")
+            pending.mask_known = True
+        else:
+            self._use_mask(pending, ruling, described.body, formats, 0)
+
+    def _rows(self, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
+        if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
+            raise RemoteProtocolError(f"DataRow does not answer {pending.kind.name}")
+        if pending.drop:
+            self._probe_rows(data, start, stop)
+            return _DROP
+        if not pending.mask_known:
+            if pending.kind is not Kind.EXECUTE:
+                raise RemoteProtocolError("DataRow without RowDescription")
+            self._mask_for_execute(pending)
+        record = pending.record
+        if pending.limited is not None or record is None:
+            return _DROP
+        limit = pending.row_limit
+        over = False
+        if limit is not None:
+            left = limit - pending.passed
+            over = count > left
+            if over:
+                stop, count = scan_rows(data, start, stop, left)
+            pending.passed += count
+            if pending.portal is not None:
+                pending.portal.passed = pending.passed
+        output: bytes | bytearray | None = None
+        if pending.mask is not None:
+            try:
+                _, _, cells, output = mask_rows(data, start, stop, pending.mask)
+            except (GatewayError, ValueError) as error:
+                pending.limited = MaskingError(f"a row could not be masked: {type(error).__name__}")
+                return _DROP
+            record.masked_cells += cells
+            record.bytes_out += len(output)
+        else:
+            record.bytes_out += stop - start
+        record.rows += count
+        if over:
+            pending.limited = LimitExceeded("the policy's row limit was reached")
+            self._cancel()
+            return data[start:stop] if output is None else output
+        return output
+
+    def _cancel(self) -> None:
+        """Have the database stop; nothing of the client goes on before it has taken notice."""
+        core = self._core
+        if core.ask_down is None:
+            core.ask_down = ask = AskCancelUpstream()
+            core.effects.append(ask)
+
+    def expire(self, token: int) -> None:
+        """A statement's time is over."""
+        queue = self._core.pipeline.queue
+        if queue and id(queue[0]) == token and queue[0].limited is None:
+            queue[0].timed_out = True
+            self._cancel()
+
+    # --- errors and notices -------------------------------------------------------------------------------------
+
+    def _error(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
+        core = self._core
+        core.tracker.error_seen()
+        response = ErrorResponse.decode(data[start + 5 : stop])
+        replacement: bytes | None = None
+        ruling = pending.ruling
+        outcome, code = Outcome.FAILURE, response.code
+        if response.severity in ("FATAL", "PANIC"):
+            self.fatal_seen = True
+        if pending.refusal is not None:
+            replacement, pending.refusal = pending.refusal, None
+        elif pending.limited is not None or (pending.timed_out and code == "57014"):
+            error = pending.limited or LimitExceeded("the policy's time limit was reached")
+            outcome, code = Outcome.LIMITED, sqlstate(error, fatal=False)
+            reference = pending.record.id if pending.record else core.session_id
+            replacement = error_response(error, reference=reference, fatal=False)
+            pending.limited = None
+        elif ruling is not None and ruling.redact_messages:
+            replacement = _redacted(response)
+        if pending.drop:
+            replacement = _DROP
+            core.tracker.probe_failed()
+        if pending.kind in (Kind.QUERY, Kind.FUNCTION_CALL):
+            if pending.record is not None and outcome is Outcome.LIMITED:
+                core.finish(pending.record, outcome, code)
+                pending.record = None
+            pending.code = code
+            return replacement
+        first = True
+        for void in core.pipeline.fail():
+            if void.record is not None:
+                core.finish(void.record, outcome if first else Outcome.SKIPPED, code if first else "")
+            first = False
+        self._next()
+        return replacement
+
+    def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:
+        response = ErrorResponse.decode(data[start + 5 : stop])
+        self.fatal_seen = self.fatal_seen or response.severity in ("FATAL", "PANIC")
+        return None
+
+    def _notice(self) -> bytes | None:
+        queue = self._core.pipeline.queue
+        if not queue:
+            return _DROP if self._core.masked else None
+        pending = queue[0]
+        ruling = pending.ruling
+        return _DROP if pending.drop or (ruling is not None and ruling.redact_messages) else None
+
+    def _notification(self, data: bytes, start: int, stop: int) -> bytes:
+        """Other sessions may put anything into a payload, so people under a mask get the channel only."""
+        message = NotificationResponse.decode(data[start + 5 : stop])
+        return NotificationResponse(pid=message.pid, channel=message.channel, payload=b"").encode()
+
+    # --- the gateway's own questions ----------------------------------------------------------------------------
+
+    def _probe_rows(self, data: bytes, start: int, stop: int) -> None:
+        while start < stop:
+            end = start + 1 + _LENGTH.unpack_from(data, start + 1)[0]
+            values = DataRow.decode(data[start + 5 : end]).values
+            self._probe.append(bytes(values[0] or b"").decode("utf-8", "replace") if values else "")
+            start = end
+
+    def _probed(self) -> None:
+        core = self._core
+        answer, self._probe = self._probe, []
+        if len(answer) == 3:
+            core.tracker.probed(*answer)
+        else:
+            core.tracker.probe_failed()
+        core.waiting_for_drain = False
+        self._client.resume()
+
+
+def _redacted(response: ErrorResponse) -> bytes:
+    """An error without anything that could hold data: severity, code and the fact."""
+    severity = response.severity
+    return ErrorResponse({"S": severity, "V": severity, "C": response.code, "M": _WITHHELD}).encode()
+
+
+def lost(core: Core, stream: ServerStream) -> None:
+    """The server hung up: tell the client, unless the server did, and end."""
+    if core.closed:
+        return
+    error = UpstreamUnavailable("the database closed the connection")
+    if stream.fatal_seen or core.abandoned:
+        core.closed = True
+        core.lose_everything()
+        core.effects.append(Close(None if core.abandoned else error))
+    else:
+        core.fail(error)

@@ -1,0 +1,462 @@
+"""The client's direction of an open session: what is a statement, what goes on, what is refused and how.
+
+A refused statement is not simply dropped: the gateway sends the server a message of the same kind that is certain to
+fail (a text that does not parse, a portal that does not exist) and replaces the server's error by its own. So all
+that PostgreSQL does after an error (aborting the transaction, discarding the rest of the pipeline, the status in
+ReadyForQuery) is done by PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from struct import Struct
+from typing import Final
+
+from gateway.domain.audit import StatementRecord
+from gateway.domain.ruling import Ruling
+from gateway.domain.statement import Action, Analysis, SessionEffect
+from gateway.errors import GatewayError, RemoteProtocolError
+from gateway.protocol.effects import AskCommit, AskRuling, Close, SendUpstream
+from gateway_postgres.core import Core, Held, opaque_analysis
+from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
+from gateway_postgres.rows import split_frontend
+from gateway_postgres.session import PROBE
+from gateway_postgres.wire.codec import frame
+from gateway_postgres.wire.frontend import BindHeader
+
+_LENGTH = Struct("!I")
+
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE = b"QPBDEC"
+SYNC, FLUSH, TERMINATE, FUNCTION_CALL = b"SHXF"
+COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+STATEMENT, PORTAL = b"SP"
+FAILED: Final = ord("E")
+"""ReadyForQuery's status in a transaction that only ROLLBACK can end."""
+
+_SYNC_MESSAGE: Final = frame(SYNC)
+_ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _SYNC_MESSAGE
+TERMINATE_MESSAGE: Final = frame(TERMINATE)
+
+
+class _Verdict(Enum):
+    BLOCK = 0
+    """The message waits: process it again when the question is answered."""
+    STOP = 1
+    """The session is over."""
+
+
+_BLOCK = _Verdict.BLOCK
+_STOP = _Verdict.STOP
+Outcome = bytes | _Verdict | None
+"""None forwards the message as it is; bytes replace it (empty: drop it)."""
+
+
+class ClientStream:
+    """Handles the client's messages. All limits are checked before memory is taken."""
+
+    __slots__ = ("_core", "_held", "_intent", "_ruling", "_state", "_stream")
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._held = Held()
+        self._stream = 0
+        """Bytes still to come of a CopyData message whose beginning was forwarded."""
+        self._ruling: Ruling | None = None
+        """The answer for the message that waited."""
+        self._intent: StatementRecord | GatewayError | None = None
+        """The record that was committed for the message that waited, or why it could not be."""
+        self._state = core.tracker.state
+        """The session state that the last ruling was made for."""
+
+    # --- bytes --------------------------------------------------------------------------------------------------
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client's messages have to wait."""
+        return self._core.ask_down is not None or self._core.waiting_for_drain
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        if self.blocked:
+            self._held.add(data)
+            return
+        whole = self._held.join(data)
+        if whole is not None:
+            self._process(whole)
+
+    def resume(self) -> None:
+        """What the stream waited for has come."""
+        if not self.blocked and self._held.size:
+            self._process(self._held.take())
+
+    def ruled(self, ruling: Ruling) -> None:
+        """The answer to ``AskRuling``."""
+        self._ruling = ruling
+        self.resume()
+
+    def committed(self, ask: AskCommit, error: GatewayError | None) -> None:
+        """The answer to ``AskCommit``."""
+        self._intent = ask.records[0] if error is None else error
+        self.resume()
+
+    def _process(self, data: bytes) -> None:
+        core = self._core
+        position, size = 0, len(data)
+        if self._stream:
+            position = min(self._stream, size)
+            self._stream -= position
+        entries = split_frontend(data, position, size, core.settings.limits.max_message)
+        forwarded = 0
+        for kind, start, stop, _ in entries:
+            outcome = self._message(kind, data, start, stop)
+            if outcome is not _BLOCK and self._ruling is not None:
+                self._ruling = self._intent = None  # an answer is good for the message that asked, no other
+            if outcome is None:
+                position = stop
+                continue
+            if start > forwarded:
+                core.effects.append(SendUpstream(data[forwarded:start]))
+            if isinstance(outcome, _Verdict):
+                if outcome is _BLOCK:
+                    self._held.keep(data[start:])
+                return
+            if outcome:
+                core.effects.append(SendUpstream(outcome))
+            forwarded = position = stop
+        rest = size - position
+        if rest >= 5 and data[position] == COPY_DATA:
+            # A CopyData message may be long and nobody looks into it: it goes on as it comes.
+            self._stream = 1 + _LENGTH.unpack_from(data, position + 1)[0] - rest
+            position, rest = size, 0
+        if position > forwarded:
+            core.effects.append(SendUpstream(data if position - forwarded == size else data[forwarded:position]))
+        if rest:
+            need = 1 + _LENGTH.unpack_from(data, position + 1)[0] if rest >= 5 else 5
+            self._held.keep(data[position:], need)
+
+    def _message(self, kind: int, data: bytes, start: int, stop: int) -> Outcome:
+        if self._core.pipeline.skipping and kind not in (SYNC, TERMINATE):
+            return None  # the server discards it unread
+        if kind == QUERY:
+            return self._query(data, start, stop)
+        if kind == BIND:
+            return self._bind(data, start, stop)
+        if kind == EXECUTE:
+            return self._execute(data, start, stop)
+        if kind == SYNC:
+            return self._sync()
+        if kind == DESCRIBE:
+            return self._describe(data, start, stop)
+        if kind == PARSE:
+            return self._parse(data, start, stop)
+        if kind in (COPY_DATA, FLUSH):
+            return None
+        if kind in (COPY_DONE, COPY_FAIL):
+            pipeline = self._core.pipeline
+            pipeline.copying = False
+            pipeline.expect(Pending(Kind.COPY_END))
+            pipeline.skip_markers()
+            return None
+        if kind == CLOSE:
+            return self._close(data, start, stop)
+        if kind == TERMINATE:
+            return self._terminate()
+        if kind == FUNCTION_CALL:
+            return self._function_call(data, start, stop)
+        raise RemoteProtocolError(f"frontend message type {kind} is unknown or not allowed here")
+
+    # --- rulings ------------------------------------------------------------------------------------------------
+
+    def _rule(self, text: bytes, facts: Analysis | None = None) -> Ruling | None:
+        """The ruling for a text, or None after asking for it (or for the session's state)."""
+        ruling = self._ruling
+        if ruling is not None:
+            self._ruling = None
+            return ruling
+        core, tracker = self._core, self._core.tracker
+        state = tracker.state
+        if tracker.dirty and facts is None:
+            if core.pipeline.unsynced or tracker.transaction == FAILED:
+                state = replace(state, search_path=None)
+            else:
+                core.waiting_for_drain = True
+                self.probe_if_idle()
+                return None
+        self._state = state
+        if facts is not None:
+            key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
+            found = core.opened.rulings.find(state, key)
+            ask = AskRuling(text.decode("latin-1"), state, key, facts)
+        elif tracker.codec == "utf-8":
+            found = core.opened.rulings.find(state, text)
+            ask = None
+        else:
+            found = ask = None
+        if found is not None:
+            return found
+        if ask is None:
+            decoded = tracker.decode(text)
+            if decoded is not None:
+                ask = AskRuling(decoded, state, text if tracker.codec == "utf-8" else None)
+            else:
+                facts = opaque_analysis("unreadable", Action.UNKNOWN, "not valid in the client's encoding")
+                ask = AskRuling(text.decode("latin-1"), state, None, facts)
+        core.ask_down = ask
+        core.effects.append(ask)
+        return None
+
+    def probe_if_idle(self) -> None:
+        """Ask the server for the session's state as soon as nothing is under way."""
+        core = self._core
+        if core.waiting_for_drain and not core.pipeline.queue:
+            core.effects.append(SendUpstream(frame(QUERY, PROBE, b"\0")))
+            core.pipeline.queue.append(Pending(Kind.QUERY, drop=True))
+
+    def _permit(self, ruling: Ruling, text: str) -> StatementRecord | bytes | None:
+        """The record to run under, an error to refuse with, or None after asking for the audit's word."""
+        intent = self._intent
+        if intent is not None:
+            self._intent = None
+            if isinstance(intent, StatementRecord):
+                intent.intent = False
+                return intent
+            return self._core.refuse(self._core.begin(ruling, text), intent)
+        record = self._core.begin(ruling, text)
+        if ruling.refusal is not None:
+            return self._core.refuse(record, ruling.refusal)
+        if ruling.intent:
+            record.intent = True
+            # The ruling is kept for the second time round, so that nothing can change between intent and deed.
+            self._ruling = ruling
+            self._core.ask_down = ask = AskCommit((record,))
+            self._core.effects.append(ask)
+            return None
+        return record
+
+    def _sent(self, pending: Pending, ruling: Ruling) -> None:
+        """A statement goes to the server: what follows from its facts for the session."""
+        core = self._core
+        analysis = ruling.analysis
+        core.tracker.statement_sent(analysis)
+        if SessionEffect.PREPARED_STATEMENTS in analysis.session_effects:
+            for facts in analysis.statements:
+                if SessionEffect.PREPARED_STATEMENTS in facts.session_effects:
+                    named = facts.detail if facts.detail and facts.detail != "all" and not core.masked else None
+                    core.pipeline.forget_statements(named.encode() if named else None)
+        if ruling.warnings:
+            pending.notice = core.warn(ruling.warnings, pending.record)
+        core.pipeline.expect(pending)
+        if core.pipeline.queue and core.pipeline.queue[0] is pending:
+            core.arm(pending)
+
+    # --- simple protocol ----------------------------------------------------------------------------------------
+
+    def _query(self, data: bytes, start: int, stop: int) -> Outcome:
+        core = self._core
+        text = data[start + 5 : stop - 1]
+        if data[stop - 1] or stop - start < 6 or b"\0" in text:
+            raise RemoteProtocolError("Query: the text does not end where the message does")
+        ruling = self._rule(text, core.replication_facts)
+        if ruling is None:
+            return _BLOCK
+        permit = self._permit(ruling, text.decode("utf-8", "backslashreplace"))
+        if permit is None:
+            return _BLOCK
+        if isinstance(permit, bytes):
+            core.pipeline.expect(Pending(Kind.QUERY, refusal=permit))
+            return frame(QUERY, b"querygate refused this statement\0")
+        self._sent(Pending(Kind.QUERY, ruling=ruling, record=permit), ruling)
+        return None
+
+    def _function_call(self, data: bytes, start: int, stop: int) -> Outcome:
+        core = self._core
+        if stop - start < 9:
+            raise RemoteProtocolError("FunctionCall: too short")
+        oid = _LENGTH.unpack_from(data, start + 5)[0]
+        facts = opaque_analysis("FUNCTION CALL", Action.FUNCTION_CALL, "a function called by its OID")
+        ruling = self._rule(b"%d" % oid, facts)
+        if ruling is None:
+            return _BLOCK
+        permit = self._permit(ruling, f"function call, OID {oid}")
+        if permit is None:
+            return _BLOCK
+        if isinstance(permit, bytes):
+            core.pipeline.expect(Pending(Kind.FUNCTION_CALL, refusal=permit))
+            return frame(QUERY, b"querygate refused this statement\0")
+        self._sent(Pending(Kind.FUNCTION_CALL, ruling=ruling, record=permit), ruling)
+        return None
+
+    # --- extended protocol --------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes, start: int, stop: int) -> Outcome:
+        core = self._core
+        name_end = data.find(b"\0", start + 5, stop)
+        text_end = data.find(b"\0", name_end + 1, stop)
+        if name_end < 0 or text_end < 0 or stop - text_end < 3:
+            raise RemoteProtocolError("Parse: name or text is not terminated")
+        name, text = data[start + 5 : name_end], data[name_end + 1 : text_end]
+        core.pipeline.unsynced = True
+        ruling = self._rule(text, core.replication_facts)
+        if ruling is None:
+            return _BLOCK
+        if ruling.refusal is not None:
+            record = core.begin(ruling, text.decode("utf-8", "backslashreplace"))
+            refusal = core.refuse(record, ruling.refusal)
+            undo = core.pipeline.set_statement(name, None)
+            core.pipeline.expect(Pending(Kind.PARSE, refusal=refusal, undo=undo))
+            return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
+        prepared = Prepared(name, text, ruling, self._state)
+        undo = core.pipeline.set_statement(name, prepared)
+        core.pipeline.expect(Pending(Kind.PARSE, undo=undo))
+        return None
+
+    def _bind(self, data: bytes, start: int, stop: int) -> Outcome:
+        core, pipeline = self._core, self._core.pipeline
+        portal_end = data.find(b"\0", start + 5, stop)
+        name_end = data.find(b"\0", portal_end + 1, stop)
+        if portal_end < 0 or name_end < 0 or stop - name_end < 7:
+            raise RemoteProtocolError("Bind: a name is not terminated or the message is too short")
+        prepared = pipeline.statements.get(data[portal_end + 1 : name_end])
+        portal_name = data[start + 5 : portal_end]
+        if prepared is None:
+            pipeline.unsynced = True
+            pipeline.expect(Pending(Kind.BIND, undo=pipeline.set_portal(portal_name, None)))
+            return None
+        if not self._current(prepared):
+            ruling = self._rule(prepared.text)
+            if ruling is None:
+                return _BLOCK
+            prepared.ruling, prepared.state = ruling, self._state
+            prepared.described, prepared.describe_sent = None, False
+        pipeline.unsynced = True
+        formats: tuple[int, ...] | None
+        if core.masked:
+            header = BindHeader.decode(memoryview(data)[start + 5 : stop])
+            formats, parameters = header.result_formats, header.parameter_count
+        else:
+            formats = None
+            codes = data[name_end + 1] << 8 | data[name_end + 2]
+            at = name_end + 3 + 2 * codes
+            parameters = data[at] << 8 | data[at + 1] if at + 2 <= stop else 0
+        portal = Portal(portal_name, prepared, formats, parameters)
+        pipeline.expect(Pending(Kind.BIND, portal=portal, undo=pipeline.set_portal(portal_name, portal)))
+        return None
+
+    def _current(self, prepared: Prepared) -> bool:
+        """Whether what was decided about a prepared statement still holds.
+
+        The server itself plans a prepared statement anew when search_path or the schema changes.
+        """
+        core, tracker = self._core, self._core.tracker
+        if prepared.ruling.epoch is not core.opened.rulings.epoch:
+            return False
+        if tracker.dirty:
+            return core.pipeline.unsynced and prepared.state.search_path is None
+        return prepared.state is tracker.state or prepared.state == tracker.state
+
+    def _execute(self, data: bytes, start: int, stop: int) -> Outcome:
+        core, pipeline = self._core, self._core.pipeline
+        name_end = data.find(b"\0", start + 5, stop)
+        if name_end < 0 or stop - name_end != 5:
+            raise RemoteProtocolError("Execute: malformed")
+        portal = pipeline.portals.get(data[start + 5 : name_end])
+        pipeline.unsynced = True
+        if portal is None:
+            facts = opaque_analysis("EXECUTE", Action.CURSOR, "a portal that this session did not bind")
+            ruling = self._rule(b"portal", facts)
+            text = "<execute portal>"
+        else:
+            ruling = portal.prepared.ruling
+            text = portal.prepared.shown
+            if self._ruling is not None or ruling.epoch is not core.opened.rulings.epoch:
+                ruling = self._rule(portal.prepared.text)
+                if ruling is not None:
+                    portal.prepared.ruling = ruling
+        if ruling is None:
+            return _BLOCK
+        permit = self._permit(ruling, text)
+        if permit is None:
+            return _BLOCK
+        if isinstance(permit, bytes):
+            pipeline.expect(Pending(Kind.EXECUTE, refusal=permit))
+            return frame(EXECUTE, b"querygate refused this portal\0\0\0\0\0")
+        pending = Pending(Kind.EXECUTE, ruling=ruling, record=permit, portal=portal)
+        if portal is not None:
+            permit.parameters = portal.parameters
+            if core.masked and not (portal.describe_sent or portal.prepared.describe_sent):
+                # Nobody asked for the result's description, and without it nothing can be masked.
+                portal.describe_sent = True
+                pipeline.expect(Pending(Kind.DESCRIBE_PORTAL, portal=portal, ruling=ruling, drop=True))
+                self._sent(pending, ruling)
+                return frame(DESCRIBE, b"P", data[start + 5 : name_end], b"\0") + data[start:stop]
+        self._sent(pending, ruling)
+        return None
+
+    def _describe(self, data: bytes, start: int, stop: int) -> Outcome:
+        pipeline = self._core.pipeline
+        what, name = _named(data, start, stop, "Describe")
+        pipeline.unsynced = True
+        if what == STATEMENT:
+            prepared = pipeline.statements.get(name)
+            if prepared is not None:
+                prepared.describe_sent = True
+            ruling = None if prepared is None else prepared.ruling
+            pipeline.expect(Pending(Kind.DESCRIBE_STATEMENT, prepared=prepared, ruling=ruling))
+        else:
+            portal = pipeline.portals.get(name)
+            if portal is not None:
+                portal.describe_sent = True
+            ruling = None if portal is None else portal.prepared.ruling
+            pipeline.expect(Pending(Kind.DESCRIBE_PORTAL, portal=portal, ruling=ruling))
+        return None
+
+    def _close(self, data: bytes, start: int, stop: int) -> Outcome:
+        pipeline = self._core.pipeline
+        what, name = _named(data, start, stop, "Close")
+        pipeline.unsynced = True
+        undo = pipeline.set_statement(name, None) if what == STATEMENT else pipeline.set_portal(name, None)
+        pipeline.expect(Pending(Kind.CLOSE, undo=undo))
+        return None
+
+    def _sync(self) -> Outcome:
+        pipeline = self._core.pipeline
+        if pipeline.copying:
+            return None
+        pipeline.unsynced = False
+        pipeline.expect(Pending(Kind.SYNC))
+        pipeline.skipping = False
+        return None
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def _terminate(self) -> Outcome:
+        core = self._core
+        core.effects.append(SendUpstream(TERMINATE_MESSAGE))
+        if core.pipeline.queue:
+            core.abandoned = True  # the server finishes what came before, and its hanging up ends the session
+        else:
+            core.closed = True
+            core.effects.append(Close())
+        return _STOP
+
+    def abandon(self) -> None:
+        """The client is gone in the middle of something: have the server finish and tell how it went."""
+        core = self._core
+        core.abandoned = True
+        core.waiting_for_drain = False
+        if self._held.size:
+            self._held.take()
+        if self._stream:
+            # Inside a CopyData message nothing else can be said.
+            core.fail(RemoteProtocolError("the client went away inside a message"))
+            return
+        core.effects.append(SendUpstream(_ABANDON))
+        core.pipeline.expect(Pending(Kind.SYNC))
+
+
+def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes]:
+    """What a Describe or Close is about: S or P, and the name."""
+    if stop - start < 7 or data.find(b"\0", start + 6, stop) != stop - 1 or data[start + 5] not in (STATEMENT, PORTAL):
+        raise RemoteProtocolError(f"{message}: malformed")
+    return data[start + 5], data[start + 6 : stop - 1]

@@ -1,0 +1,248 @@
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit.chain import Pieces, Sealer
+from gateway.audit.event import EncoderSettings, EventEncoder, encode_session_context
+from gateway.audit.redact import Literals
+from gateway.domain.audit import Outcome, SessionEventKind
+from gateway.domain.statement import Action, Analysis, StatementFacts
+from gateway.errors import ConfigurationError
+from tests.gateway.audit.builders import (
+    ANALYSIS,
+    CONTEXT,
+    COPILOT,
+    DECISION,
+    SESSION,
+    SHOP,
+    TEXT,
+    refused,
+    ruling,
+    session,
+    statement,
+)
+
+
+def encoder(**changes: Any) -> EventEncoder:
+    return EventEncoder(EncoderSettings(**{"gateway_name": "gw-1", "version": "0.1.0", **changes}))
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    assert len(found) == len(pairs), f"a key is there twice: {[key for key, _ in pairs]}"
+    return found
+
+
+def event(body: Pieces) -> dict[str, Any]:
+    line = Sealer("chain").seal(body)
+    assert line.count(b"\n") == 1
+    result = json.loads(line, object_pairs_hook=unique)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_a_statement_is_an_ocsf_datastore_activity() -> None:
+    found = event(encoder().statement(statement(7, masked_cells=3, parameters=2), CONTEXT, 41))
+    assert (found["class_uid"], found["category_uid"], found["activity_id"], found["type_uid"]) == (6005, 6, 1, 600501)
+    assert found["metadata"]["sequence"] == 41
+    assert found["metadata"]["uid"] == "s-1.7"
+    assert found["time"] == 1_795_420_800_123
+    assert found["query_info"] == {"query_string": TEXT, "uid": "3f2a9c0d1e5b7a68", "bytes": 89}
+    assert found["actor"]["user"] == {"name": "ana@example.com", "type_id": 1, "groups": [{"name": "analysts"}]}
+    assert found["actor"]["session"] == {"uid": "s-1"}
+    assert found["src_endpoint"] == {"ip": "10.0.0.7", "port": 50123}
+    assert found["dst_endpoint"]["name"] == "shop-prod"
+    assert found["dst_endpoint"]["zone"] == "production"
+    assert found["database"]["name"] == "shop"
+    assert found["policy"] == {"name": "readers-may-read", "is_applied": True}
+    unmapped = found["unmapped"]
+    assert (unmapped["rows"], unmapped["masked_cells"], unmapped["parameters"], unmapped["duration_us"]) == (
+        1,
+        3,
+        2,
+        812,
+    )
+    assert unmapped["decision"]["masks"] == {"pii.email": [{"function": "partial", "arguments": {"last": 4}}]}
+    assert {"policy": "soon", "effect": "deny", "mode": "draft"} in unmapped["decision"]["policies"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "detail", "action", "disposition"),
+    [
+        ({}, 1, "success", 1, 1),
+        ({"masked_cells": 1}, 1, "success", 4, 11),
+        ({"outcome": Outcome.FAILURE, "code": "23505"}, 2, "failure", 1, 1),
+        ({"outcome": Outcome.REFUSED, "code": "42501"}, 2, "refused", 2, 2),
+        ({"outcome": Outcome.LIMITED}, 2, "limited", 2, 6),
+        ({"outcome": Outcome.SKIPPED}, 0, "skipped", 1, 16),
+        ({"outcome": Outcome.LOST}, 0, "lost", 1, 1),
+        ({"intent": True}, 0, "intent", 1, 1),
+    ],
+)
+def test_the_outcome_tells_what_happened(
+    changes: dict[str, Any], status: int, detail: str, action: int, disposition: int
+) -> None:
+    found = event(encoder().statement(statement(**changes), CONTEXT, 0))
+    assert (found["status_id"], found["status_detail"]) == (status, detail)
+    assert (found["action_id"], found["disposition_id"]) == (action, disposition)
+    assert found.get("status_code", "") == changes.get("code", "")
+
+
+def test_every_outcome_has_a_form() -> None:
+    for outcome in Outcome:
+        for intent in (False, True):
+            event(encoder().statement(statement(outcome=outcome, intent=intent), CONTEXT, 0))
+
+
+def test_an_intent_and_its_outcome_belong_together() -> None:
+    intent = event(encoder().statement(statement(7, intent=True), CONTEXT, 0))
+    outcome = event(encoder().statement(statement(7), CONTEXT, 1))
+    assert intent["metadata"]["correlation_uid"] == outcome["metadata"]["uid"]
+    assert intent["metadata"]["uid"] != outcome["metadata"]["uid"]
+    assert intent["metadata"]["event_code"] == "statement.intent"
+
+
+def test_a_refusal_says_which_policy_and_why() -> None:
+    found = event(encoder().statement(refused(), CONTEXT, 0))
+    assert found["policy"]["name"] == "no-destruction"
+    assert found["unmapped"]["decision"]["reason"] == "denied by no-destruction"
+    assert found["unmapped"]["decision"]["refusal"] == "AccessDenied: denied by no-destruction"
+
+
+def test_an_agent_and_the_human_it_acts_for_are_both_there() -> None:
+    context = encode_session_context(SESSION, COPILOT, SHOP, "gw-1")
+    found = event(encoder().statement(statement(), context, 0))
+    assert found["actor"]["user"]["name"] == "copilot"
+    assert found["actor"]["user"]["type"] == "Agent"
+    assert found["unmapped"]["session"]["acts_for"] == [
+        {"name": "ana@example.com", "kind": "human", "groups": ["analysts"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("actions", "activity"),
+    [
+        ({Action.READ}, 1),
+        ({Action.READ, Action.UPDATE}, 2),
+        ({Action.INSERT, Action.READ}, 5),
+        ({Action.CREATE, Action.INSERT}, 6),
+        ({Action.DROP, Action.CREATE}, 7),
+        ({Action.TRANSACTION}, 4),
+        ({Action.UNKNOWN}, 4),
+        (set(), 4),
+    ],
+)
+def test_the_gravest_action_names_the_activity(actions: set[Action], activity: int) -> None:
+    analysis = Analysis((StatementFacts("x", frozenset(actions)),))
+    found = event(encoder().statement(statement(ruling=ruling(analysis)), CONTEXT, 0))
+    assert (found["activity_id"], found["type_uid"]) == (activity, 600500 + activity)
+
+
+def test_a_ruling_that_nobody_encoded_is_recorded_in_full() -> None:
+    late = ruling()
+    late.audit = b"{}"
+    assert event(encoder().statement(statement(ruling=late), CONTEXT, 0)) == event(
+        encoder().statement(statement(), CONTEXT, 0)
+    )
+
+
+@given(st.text())
+def test_any_text_is_kept_as_it_is(text: str) -> None:
+    found = event(encoder().statement(statement(text=text), CONTEXT, 0))
+    assert found["query_info"]["query_string"] == text
+
+
+@given(st.text(st.characters(categories=["Cs", "L"])))
+def test_bytes_that_are_no_text_cannot_keep_a_statement_out(text: str) -> None:
+    context = encode_session_context(replace(SESSION, application=text, user=text), None, None, "gw-1")
+    found = event(encoder().statement(statement(text=text, code=text), context, 0))
+    assert found["query_info"]["query_string"] == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_a_long_text_is_cut_and_its_digest_kept() -> None:
+    text = "SELECT '" + "é" * 500 + "'"
+    found = event(encoder(max_text=100).statement(statement(text=text), CONTEXT, 0))
+    assert found["query_info"]["query_string"] == text[:100]
+    assert found["metadata"]["is_truncated"] is True
+    assert found["metadata"]["untruncated_size"] == len(text.encode())
+    assert found["metadata"]["labels"] == [f"text_sha256:{hashlib.sha256(text.encode()).hexdigest()}"]
+
+
+@pytest.mark.parametrize("mode", [Literals.HASH, Literals.DROP])
+@pytest.mark.parametrize("max_text", [20, 10_000])
+def test_no_literal_is_left_where_the_setting_says_so(mode: Literals, max_text: int) -> None:
+    text = "SELECT * FROM customers WHERE email = 'ana@example.com' AND tax = 123456789"
+    analysis = replace(ANALYSIS, normalised="SELECT * FROM customers WHERE email = ? AND tax = ?")
+    record = statement(text=text, ruling=ruling(analysis))
+    pieces = encoder(literals=mode, literal_key=b"k" * 32, max_text=max_text).statement(record, b'{"unmapped":{}}', 0)
+    assert b"ana@example.com" not in b"".join(pieces)
+    assert b"123456789" not in b"".join(pieces)
+    assert event(pieces)["query_info"]["query_string"].startswith("SELECT * FROM custom")
+
+
+def test_hashing_literals_without_a_key_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="needs a key"):
+        encoder(literals=Literals.HASH)
+
+
+@pytest.mark.parametrize(
+    ("kind", "class_uid", "activity", "status"),
+    [
+        (SessionEventKind.LOGIN, 3002, 1, 1),
+        (SessionEventKind.LOGIN_FAILED, 3002, 1, 2),
+        (SessionEventKind.CLOSED, 3002, 2, 1),
+        (SessionEventKind.REFUSED, 6005, 3, 2),
+        (SessionEventKind.CANCEL, 6005, 99, 1),
+    ],
+)
+def test_session_events(kind: SessionEventKind, class_uid: int, activity: int, status: int) -> None:
+    found = event(encoder().session(session(kind, detail="why", statements=9, duration=5_000_000_000), 3))
+    assert (found["class_uid"], found["activity_id"], found["status_id"]) == (class_uid, activity, status)
+    assert found["type_uid"] == class_uid * 100 + activity
+    assert found["status_detail"] == kind.value
+    assert found["message"] == "why"
+    assert found["actor"]["user"]["name"] == "ana@example.com"
+    assert found["unmapped"]["statement_count"] == 9
+    assert found["duration"] == 5000
+    assert ("user" in found) == (class_uid == 3002)
+
+
+def test_a_failed_login_names_the_claimed_user_as_a_claim() -> None:
+    record = session(SessionEventKind.LOGIN_FAILED, principal=None, resource=None)
+    found = event(encoder().session(record, 0))
+    assert found["user"] == {"name": "ana@example.com", "type_id": 0}
+    assert found["unmapped"]["session"]["authenticated"] is False
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("10.0.0.7:50123", {"ip": "10.0.0.7", "port": 50123}),
+        ("[2001:db8::1]:50123", {"ip": "2001:db8::1", "port": 50123}),
+        ("2001:db8::1", {"ip": "2001:db8::1"}),
+        ("2001:db8::1:50", {"ip": "2001:db8::1:50"}),
+        ("10.0.0.7", {"ip": "10.0.0.7"}),
+        ("/run/gw.sock", {"name": "/run/gw.sock"}),
+        ("", {"name": "unknown"}),
+    ],
+)
+def test_client_addresses(address: str, endpoint: dict[str, Any]) -> None:
+    context = encode_session_context(replace(SESSION, client_address=address), None, None, "gw-1")
+    assert json.loads(context)["src_endpoint"] == endpoint
+
+
+def test_both_shared_pieces_are_json_objects_of_their_own() -> None:
+    assert list(json.loads(CONTEXT))[-1] == "unmapped"
+    assert next(iter(json.loads(ruling().audit))) == "unmapped"
+
+
+def test_equal_input_gives_equal_bytes() -> None:
+    shuffled = replace(DECISION)
+    assert encoder().statement(statement(ruling=ruling(decision=shuffled)), CONTEXT, 5) == encoder().statement(
+        statement(), CONTEXT, 5
+    )

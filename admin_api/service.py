@@ -10,6 +10,7 @@ import uvicorn
 
 from admin_api.app import create_app
 from gateway.config import Config
+from gateway.server.tasks import Tasks
 from gateway.services import Health
 
 
@@ -21,7 +22,8 @@ class AdminService:
         self._server = uvicorn.Server(
             uvicorn.Config(create_app(health), log_level="warning", access_log=False, lifespan="off")
         )
-        self._task: asyncio.Future[None] | None = None
+        self._tasks = Tasks()
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
         """Begin to serve. Raises ``OSError`` where the address cannot be had."""
@@ -34,7 +36,7 @@ class AdminService:
             sock.close()
             raise OSError(f"admin API: cannot listen on {self._host}:{self._port}: {error.strerror}") from error
         # Not serve(), which would take the process's signals: the gateway decides when to stop.
-        self._task = asyncio.ensure_future(self._server._serve(sockets=[sock]))
+        self._task = self._tasks.start(self._server._serve(sockets=[sock]), name="admin API")
         return f"admin API on http://{self._host}:{self._port}"
 
     async def stop(self) -> None:

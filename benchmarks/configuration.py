@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from benchmarks.data import DATABASE, MASKED, RESOURCE, ROLE
 
 PRINCIPAL = "ana@example.com"
-TOKEN_VARIABLE = "BENCH_TOKEN"  # noqa: S105 - the name of a variable
-PASSWORD_VARIABLE = "BENCH_PASSWORD"  # noqa: S105
+TOKEN_VARIABLE = "BENCH_TOKEN"
+PASSWORD_VARIABLE = "BENCH_PASSWORD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def configuration(variant: Variant, *, port: int, upstream_port: int) -> str:
                 "name": "mask-cards",
                 "effect": "mask",
                 "match": {"labels": [labels[1]], "except_groups": ["support"]},
-                "mask": {"function": "partial", "keep_last": 4},
+                "mask": {"function": "partial", "last": 4},
             },
             {
                 "name": "no-write-without-where",

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+
 from gateway.audit.log import AuditLog, LogSettings
 from gateway.audit.redact import Literals
 from gateway.audit.sinks import BuiltinSinks, attach_sinks
@@ -21,9 +22,11 @@ from gateway.domain.statement import ColumnRef
 from gateway.errors import ConfigurationError
 from gateway.guardrails.policies import PolicyGuardrail
 from gateway.identity.certificates import ensure_certificate, load_certificate_der
-from gateway.identity.files import load_or_create_secret
+from gateway.identity.files import INSTALL_KEY, load_or_create_secret
+from gateway.identity.jwks import KeySet
+from gateway.identity.jwt import BearerProvider, BearerVerifier
 from gateway.identity.provider import AccessTokenProvider
-from gateway.identity.store import TokenStore
+from gateway.identity.store import TOKENS, TokenStore
 from gateway.identity.tokens import access_token
 from gateway.identity.upstream import ConfiguredCredentials
 from gateway.masking.functions import BuiltinMaskingFunctions, MaskingFunctions
@@ -40,11 +43,6 @@ from gateway.server.gateway import Gateway, ServerSettings
 from gateway.server.listener import Endpoint, ServerTls
 from gateway.server.tls import server_context
 from gateway.server.upstream import Upstreams
-
-INSTALL_KEY = "identity.key"
-"""File in ``data_dir`` from which salts are derived."""
-TOKENS = "tokens.json"
-"""File in ``data_dir`` with the verifiers of issued access tokens."""
 
 PROTOCOL_PLUGINS = ("postgres", "mysql", "mongodb")
 """Enabled where they are installed, if the configuration does not say which plugins it wants."""
@@ -105,7 +103,8 @@ class Assembly:
     def use(self, config: Config) -> None:
         """Take resources, principals, labels and policies from a configuration that was read again.
 
-        Raises ``ConfigurationError`` and changes nothing where it cannot be used. Listeners, TLS, audit and plugins stay.
+        Raises ``ConfigurationError`` and changes nothing where it cannot be used. Listeners, TLS, audit and plugins
+        stay as they are.
         """
         _check(Snapshot.from_config(config), self.components)
         self.config = config
@@ -228,11 +227,17 @@ def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessT
     tokens: dict[str, tuple[AccessToken, ...]] = {}
     for index, setting in enumerate(config.tokens):
         principal = setting.principal
-        scope = {"resources": setting.resources, "expires_at": setting.expires_at}
         if setting.scram is not None:
-            token = AccessToken(f"config-{index}", principal, setting.scram, **scope)
+            token = AccessToken(f"config-{index}", principal, setting.scram, setting.resources, setting.expires_at)
         elif setting.secret is not None:
-            token = access_token(f"config-{index}", principal, setting.secret.reveal(), install_secret=secret, **scope)
+            token = access_token(
+                f"config-{index}",
+                principal,
+                setting.secret.reveal(),
+                install_secret=secret,
+                resources=setting.resources,
+                expires_at=setting.expires_at,
+            )
         else:
             continue
         tokens[principal.name] = (*tokens.get(principal.name, ()), token)
@@ -240,7 +245,11 @@ def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessT
 
 
 def _bearer_plugin(config: Config, live: _Live) -> dict[str, object]:
-    return {}
+    """The provider for JWTs, where the configuration names issuers. Their keys are read from files, followed."""
+    if not config.jwt:
+        return {}
+    verifiers = [BearerVerifier(issuer, KeySet(issuer.jwks), clock=time.time) for issuer in config.jwt]
+    return {"builtin-bearer-tokens": BearerProvider(lambda: verifiers, live.principals)}
 
 
 def _check(snapshot: Snapshot, components: Components) -> None:

@@ -153,9 +153,8 @@ class Chain:
         if database.catalog is None or (masked and database.stale):
             await self._databases.try_refresh(database)
         # Rulings are shared by a principal's sessions that agree in what policies look at.
-        seen = tuple(
-            getattr(session, name.removeprefix("session.")) for name in sorted(self._snapshot().policies.session_variables)
-        )
+        looked_at = sorted(self._snapshot().policies.session_variables)
+        seen = tuple(getattr(session, name.removeprefix("session.")) for name in looked_at)
         key = (principal.key(), resource.name, database_name, seen)
         book = self._books.get(key)
         if book is None:

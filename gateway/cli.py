@@ -21,6 +21,7 @@ from gateway.assembly import Assembly, assemble, check, installed_protocols
 from gateway.audit.cli import audit_app
 from gateway.config import Config, TlsMode, load_config
 from gateway.errors import AuditError, ConfigurationError
+from gateway.identity.cli import token_app
 from gateway.observability.logs import configure_logs
 from gateway.plugin.load import load_plugins
 from gateway.services import Health, Service, create_services
@@ -30,10 +31,13 @@ _log = structlog.get_logger("querygate")
 app = typer.Typer(
     name="querygate",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Identity-aware database access: one gateway that knows who asks, decides, masks, and proves what happened.",
     epilog="Start with:  querygate demo    or    querygate serve --config querygate.yaml",
 )
+app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
 
 ConfigOption = Annotated[
@@ -166,10 +170,7 @@ def list_plugins(config: Annotated[Path | None, typer.Option("--config", "-c", d
 
         querygate plugins list --config querygate.yaml
     """
-    if config is not None:
-        plugins = check(_load(config))
-    else:
-        plugins = load_plugins(installed_protocols(), {}, {})
+    plugins = load_plugins(installed_protocols(), {}, {}) if config is None else check(_load(config))
     table = Table(box=None, pad_edge=False)
     for column in ("NAME", "DISTRIBUTION", "VERSION", "HOOKS"):
         table.add_column(column)

@@ -2,8 +2,8 @@
 
 Two families:
 
-* **components** (``register_*``): synchronous, called once at start; they return named parts. A name that is there twice
-  stops the start.
+* **components** (``register_*``): synchronous, called once at start; they return named parts. A name that is there
+  twice stops the start.
 * **decisions**: called per session or per statement by the dispatcher (``gateway.plugin.dispatch``), in the configured
   order, one after the other, each under a deadline. They may be plain functions or ``async def``. ``None`` always means
   "I have no opinion". An exception or a time-out always counts against the request.

@@ -19,10 +19,15 @@ def to_json(value: object) -> bytes:
         return _encoder.encode(_clean(msgspec.to_builtins(value)))
 
 
+def clean_text(text: str) -> str:
+    """The text with ``\\udcXX`` written out for every lone surrogate."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _clean(value: object) -> object:
     match value:
         case str():
-            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+            return clean_text(value)
         case list():
             return [_clean(item) for item in value]
         case dict():

@@ -26,7 +26,7 @@ from typing import Final, assert_never
 import msgspec
 
 from gateway.audit.chain import Pieces
-from gateway.audit.encoding import to_json
+from gateway.audit.encoding import clean_text, to_json
 from gateway.audit.facts import facts_form
 from gateway.audit.ocsf import (
     CONNECT,
@@ -252,7 +252,7 @@ class EventEncoder:
         try:
             head = _encode(execution)
         except UnicodeEncodeError:
-            head = to_json(execution)
+            head = _encode(_cleaned(execution))
         audit = ruling.audit
         if audit == _NOT_ENCODED:
             audit = _encode_late(ruling)
@@ -310,7 +310,7 @@ class EventEncoder:
         return self._head(code, f"{code}.{sequence}", sequence), b",", to_json(fields)[1:-1]
 
     def _head(self, code: str, uid: str, sequence: int) -> bytes:
-        metadata = _Metadata(sequence, uid, code, OCSF_VERSION, self._product_raw, self._profiles)
+        metadata = _Metadata(sequence, clean_text(uid), code, OCSF_VERSION, self._product_raw, self._profiles)
         return b'{"metadata":%b' % to_json(metadata)
 
     def _redacted(self, record: StatementRecord) -> str:
@@ -326,6 +326,19 @@ class EventEncoder:
         metadata.untruncated_size = len(whole)
         metadata.labels = [f"text_sha256:{hashlib.sha256(whole).hexdigest()}"]
         return text[: self._max_text]
+
+
+def _cleaned(execution: _Execution) -> _Execution:
+    """The same with text that has a JSON form, see ``gateway.audit.encoding``."""
+    metadata, query = execution.metadata, execution.query_info
+    metadata.uid = clean_text(metadata.uid)
+    if isinstance(metadata.correlation_uid, str):
+        metadata.correlation_uid = clean_text(metadata.correlation_uid)
+    query.query_string = clean_text(query.query_string)
+    query.uid = clean_text(query.uid)
+    if isinstance(execution.status_code, str):
+        execution.status_code = clean_text(execution.status_code)
+    return execution
 
 
 def _encode_late(ruling: Ruling) -> bytes:

@@ -68,7 +68,8 @@ class Intake:
         self._ready: deque[Batch] = deque()
         self._waiters: list[Waiter] = []
         self._urgent = False
-        self._closing = False
+        self.closing = False
+        """Whether nothing is taken any more."""
         self._flush_at = float("inf")
 
     def add(self, line: bytes, sequence: int) -> None:
@@ -102,15 +103,14 @@ class Intake:
             self._wakeup.notify()
 
     def close(self) -> None:
-        """Have the writer finish."""
-        with self.lock:
-            self._closing = True
-            self._wakeup.notify()
+        """Take nothing more, and have the writer finish. The lock is held."""
+        self.closing = True
+        self._wakeup.notify()
 
     def wait(self, until: float, *, patient: bool) -> None:
         """Sleep until there is something to do or ``until`` (monotonic seconds). ``patient`` ignores new lines."""
         with self.lock:
-            while not self._closing and (patient or not self._urgent):
+            while not self.closing and (patient or not self._urgent):
                 now = self._monotonic()
                 deadline = until if patient else min(until, self._flush_at)
                 if now >= deadline:
@@ -128,7 +128,7 @@ class Intake:
             waiters, self._waiters = self._waiters, []
             self._urgent = False
             self._flush_at = float("inf")
-            return Work(batches, waiters, self._closing)
+            return Work(batches, waiters, self.closing)
 
     def release(self, size: int) -> None:
         """Give back memory that the writer has no more use for."""

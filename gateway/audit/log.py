@@ -156,18 +156,22 @@ class AuditLog:
         """
         intake = self._intake
         with intake.lock:
-            problem = intake.reason or intake.held >= self._limit
+            problem = intake.reason or intake.closing or intake.held >= self._limit
             if problem:
                 self._admit(not record.intent and record.outcome not in _NEVER_RAN)
-            sealer = self._sealer
-            self._append(self._encoder.statement(record, context, sealer.sequence))
+            try:
+                body = self._encoder.statement(record, context, self._sealer.sequence)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise AuditError(f"statement {record.id} cannot be recorded: {error}") from None
+            self._append(body)
         if problem:
             self._refuse()
 
     def record_session(self, record: SessionRecord) -> None:
         """Put a login, a refusal, an end or a cancel request into the log. Raises as ``record`` does."""
-        with self._intake.lock:
-            problem = self._intake.reason or self._intake.held >= self._limit
+        intake = self._intake
+        with intake.lock:
+            problem = intake.reason or intake.closing or intake.held >= self._limit
             if problem:
                 self._admit(record.kind is SessionEventKind.CLOSED)
             self._append(self._encoder.session(record, self._sealer.sequence))
@@ -181,7 +185,7 @@ class AuditLog:
         """
         intake = self._intake
         with intake.lock:
-            if intake.reason:
+            if intake.reason or intake.closing:
                 self._refuse()
             if intake.durable >= intake.recorded:
                 return
@@ -200,13 +204,16 @@ class AuditLog:
     @property
     def healthy(self) -> bool:
         """Whether statements may run."""
-        return not self._intake.reason and self._intake.held < self._limit
+        intake = self._intake
+        return not (intake.reason or intake.closing) and intake.held < self._limit
 
     @property
     def reason(self) -> str:
         """Why the log is not healthy, for the operator; empty while it is."""
         if self._intake.reason:
             return self._intake.reason
+        if self._intake.closing:
+            return "the audit log is closed"
         if self._intake.held >= self._limit:
             return f"{self._intake.held} bytes of events wait for the disk, the limit is {self._limit}"
         return ""
@@ -230,11 +237,11 @@ class AuditLog:
 
         Raises ``AuditError`` where events could not be written; they are lost then.
         """
-        if not self._writer.running:
-            return
         with self._intake.lock:
+            if self._intake.closing:
+                return
             self._lifecycle("audit.closed", {})
-        self._intake.close()
+            self._intake.close()
         await asyncio.to_thread(self._writer.join)
         lost = self._intake.recorded - self._intake.durable
         if lost:
@@ -264,7 +271,7 @@ class AuditLog:
 
     def _admit(self, happened: bool) -> None:
         """Refuse at once, unless the event tells of something that has happened and there is memory for it."""
-        if not happened or self._intake.held >= self._hard_limit:
+        if not happened or self._intake.closing or self._intake.held >= self._hard_limit:
             self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -17,6 +17,9 @@ SECRET_SIZE: Final = 32
 
 _WRITABLE_BY_OTHERS: Final = 0o022
 
+INSTALL_KEY: Final = "identity.key"
+"""File in ``data_dir`` with the installation's own secret, from which salts are derived."""
+
 
 def write_private(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path`` with mode 0600, replacing what was there in one step. On disk when it returns."""

@@ -18,6 +18,9 @@ from gateway.identity.scram import format_verifier, parse_verifier
 _VERSION: Final = 1
 _MAX_FILE: Final = 64 << 20
 
+TOKENS: Final = "tokens.json"
+"""The store's file in ``data_dir``."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:

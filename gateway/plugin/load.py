@@ -1,7 +1,7 @@
 """Loading plugins: only those on the list, each name once, every hook known.
 
-pluggy's own entry-point loader skips a name that is there twice, so that a foreign distribution could take the place of
-a built-in protocol, and it ignores a misspelt hook; in a gateway both would mean "unprotected". Here both stop the start.
+pluggy's own entry-point loader skips a name that is there twice, so that a foreign distribution could take the place
+of a built-in protocol, and it ignores a misspelt hook; in a gateway both mean "unprotected". Here both stop the start.
 """
 
 from __future__ import annotations

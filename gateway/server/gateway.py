@@ -288,12 +288,12 @@ class Gateway:
             if resource is not None and snapshot.resources.get(resource.name) != resource:
                 session.terminate(GatewayShutdown("the resource was changed or removed"))
 
-    async def _end_idle_sessions(self, timeout: float) -> None:
+    async def _end_idle_sessions(self, after: float) -> None:
         while True:
-            await asyncio.sleep(min(timeout / 4, 5))
+            await asyncio.sleep(min(after / 4, 5))
             now = asyncio.get_running_loop().time()
             for session in list(self.sessions.values()):
-                if session.relay.idle and now - session.active > timeout:
+                if session.relay.idle and now - session.active > after:
                     session.terminate(GatewayShutdown("idle for too long"))
 
     async def drain(self) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from gateway.errors import AuthenticationError, GatewayError
 from gateway.protocol.adapter import ProtocolAdapter
 from gateway.server.session import ClientProtocol, Session
-from gateway.server.sockets import keep_alive, negotiate
+from gateway.server.sockets import Negotiated, keep_alive, negotiate
 from gateway.server.tasks import Tasks
 
 _log = structlog.get_logger("querygate.listener")
@@ -127,25 +127,32 @@ class Listener:
             async with asyncio.timeout(self._login_timeout):
                 negotiated = await negotiate(sock, self.adapter.preamble(tls=self._tls is not None))
                 session = self._factory.create_session(self, client, tls=negotiated.tls)
-                await self._connect(sock, session, negotiated.alpn, negotiated.tls)
+                await self._connect(sock, session, negotiated)
         except (GatewayError, OSError, ssl.SSLError, TimeoutError) as error:
             # Port scanners, health checks and clients that distrust the certificate all end here.
             _log.info("a client went away before its session began", client=client, reason=str(error) or "time-out")
             if session is None or session.downstream is None:
                 sock.close()
             return
-        if negotiated.initial:
-            session.from_client(negotiated.initial)
         asyncio.get_running_loop().call_later(self._login_timeout, _end_unless_open, session)
 
-    async def _connect(self, sock: socket.socket, session: Session, alpn: str | None, tls: bool) -> None:
+    async def _connect(self, sock: socket.socket, session: Session, negotiated: Negotiated) -> None:
         loop = asyncio.get_running_loop()
-        context = self._tls.context if tls and self._tls is not None else None
+        context = self._tls.context if negotiated.tls and self._tls is not None else None
+        alpn = negotiated.alpn
+
+        def begin() -> None:
+            # Before the transport reads anything, so that the bytes stay in order.
+            self._factory.admit(session)
+            if negotiated.initial:
+                session.from_client(negotiated.initial)
+
         transport, _ = await loop.connect_accepted_socket(
-            lambda: ClientProtocol(session, lambda _: self._factory.admit(session)), sock, ssl=context
+            lambda: ClientProtocol(session, begin), sock, ssl=context
         )
         if alpn is not None:
-            # TLS from the first byte is only for clients that name the protocol inside it, so that a connection meant for another cannot end here.
+            # TLS from the first byte is only for clients that name the protocol inside it, so that a connection that
+            # was meant for another server cannot end here.
             selected = transport.get_extra_info("ssl_object").selected_alpn_protocol()
             if selected != alpn:
                 transport.abort()

@@ -276,7 +276,7 @@ class Session:
 class ClientProtocol(asyncio.Protocol):
     """The client's socket."""
 
-    def __init__(self, session: Session, on_connected: Callable[[asyncio.Transport], None]) -> None:
+    def __init__(self, session: Session, on_connected: Callable[[], None]) -> None:
         self._session = session
         self._on_connected = on_connected
 
@@ -289,7 +289,7 @@ class ClientProtocol(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._session.downstream = transport
-        self._on_connected(transport)
+        self._on_connected()
 
     @override
     def eof_received(self) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-
 from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, Predicate, SessionEffect, StatementFacts
 from gateway.errors import GatewayError
 from gateway.protocol.adapter import Opened, RelaySettings
 from gateway.protocol.effects import Ask, Close, Effect, Record, SendDownstream, SetDeadline
-from gateway_postgres.errors import error_response, sqlstate, notice_response
+from gateway_postgres.errors import error_response, notice_response, sqlstate
 from gateway_postgres.pipeline import Pending, Pipeline
 from gateway_postgres.session import StateTracker
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from secrets import token_bytes
 
 from gateway import hookimpl
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.domain.statement import Analysis
 from gateway.errors import RemoteProtocolError, UpstreamError
 from gateway.protocol.adapter import (
+    CatalogView,
     Exchange,
     Peek,
     Preamble,
@@ -22,6 +24,7 @@ from gateway.protocol.adapter import (
 )
 from gateway.sql.catalog import Catalog
 from gateway.sql.offload import Analyser
+from gateway.sql.state import UNKNOWN_RESOLUTION, NameResolution
 from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 from gateway_postgres.relay import PostgresRelay
 from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest
@@ -96,7 +99,31 @@ class PostgresAdapter:
 
     def create_analyser(self) -> StatementAnalyser:
         """The shared SQL analysis in the postgres dialect."""
-        return Analyser()
+        return _Analyser()
+
+
+class _Analyser:
+    """The shared SQL analysis behind the host's contract, which knows nothing of what a state or a catalog is."""
+
+    def __init__(self) -> None:
+        self._analyser = Analyser()
+
+    def analyse_now(self, text: str, state: Hashable, catalog: CatalogView | None) -> Analysis | None:
+        return self._analyser.analyse_now(text, _resolution(state), _catalog(catalog))
+
+    async def analyse(self, text: str, state: Hashable, catalog: CatalogView | None) -> Analysis:
+        return await self._analyser.analyse(text, _resolution(state), _catalog(catalog))
+
+    def close(self) -> None:
+        self._analyser.close()
+
+
+def _resolution(state: Hashable) -> NameResolution:
+    return state if isinstance(state, NameResolution) else UNKNOWN_RESOLUTION
+
+
+def _catalog(catalog: CatalogView | None) -> Catalog | None:
+    return catalog if isinstance(catalog, Catalog) else None
 
 
 def _introspect(

@@ -179,7 +179,8 @@ def test_no_literal_is_left_where_the_setting_says_so(mode: Literals, max_text: 
     text = "SELECT * FROM customers WHERE email = 'ana@example.com' AND tax = 123456789"
     analysis = replace(ANALYSIS, normalised="SELECT * FROM customers WHERE email = ? AND tax = ?")
     record = statement(text=text, ruling=ruling(analysis))
-    pieces = encoder(literals=mode, literal_key=b"k" * 32, max_text=max_text).statement(record, b'{"unmapped":{}}', 0)
+    context = encode_session_context(replace(SESSION, user="somebody"), None, SHOP, "gw-1")
+    pieces = encoder(literals=mode, literal_key=b"k" * 32, max_text=max_text).statement(record, context, 0)
     assert b"ana@example.com" not in b"".join(pieces)
     assert b"123456789" not in b"".join(pieces)
     assert event(pieces)["query_info"]["query_string"].startswith("SELECT * FROM custom")

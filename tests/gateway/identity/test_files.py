@@ -41,7 +41,7 @@ def test_the_secret_is_made_once(tmp_path):
 def test_a_damaged_secret_stops_the_start(tmp_path):
     path = tmp_path / "identity.key"
     path.write_bytes(b"short")
-    with pytest.raises(ConfigurationError, match="identity.key"):
+    with pytest.raises(ConfigurationError, match=r"identity\.key"):
         load_or_create_secret(path)
 
 

@@ -102,7 +102,7 @@ def test_expired_tokens_can_be_cleared(store):
 def test_a_damaged_file_is_refused_at_every_use(store, text):
     store.path.write_text(text)
     for use in (store.list, lambda: store.find("ana"), lambda: store.find("ana"), lambda: store.add(record("a"))):
-        with pytest.raises(ConfigurationError, match="tokens.json"):
+        with pytest.raises(ConfigurationError, match=r"tokens\.json"):
             use()
     assert store.path.read_text() == text
 
@@ -124,7 +124,8 @@ def test_a_file_that_breaks_is_not_believed_any_more(store):
 
 def test_processes_that_add_at_once_lose_nothing(store):
     script = (
-        "import sys; from pathlib import Path; from gateway.identity.store import *; from gateway.identity.scram import *\n"
+        "import sys; from pathlib import Path\n"
+        "from gateway.identity.store import *; from gateway.identity.scram import *\n"
         "store = TokenStore(Path(sys.argv[1])); v = derive_verifier('x', salt=b'12345678')\n"
         "for n in range(10): store.add(TokenRecord(f'{sys.argv[2]}-{n}', 'ana', v, frozenset(), 0.0))\n"
     )

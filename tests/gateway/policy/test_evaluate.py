@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -115,7 +117,7 @@ def test_a_condition_is_asked_for_each_statement() -> None:
         ({"protocols": ["mysql"]}, False),
     ],
 )
-def test_a_match_is_every_key_and_any_entry(match: dict[str, object], applies: bool) -> None:
+def test_a_match_is_every_key_and_any_entry(match: dict[str, Any], applies: bool) -> None:
     denied = decide(policy_set(ALLOW_ALL, deny(**match)), READ)
     assert (denied.effect is Effect.DENY) is applies
     allowed = decide(policy_set(allow(**match)), READ)
@@ -263,7 +265,7 @@ def test_unknown_needs_an_allow_for_everything() -> None:
         {"when": "statement.kind == 'drop' && resource.environment == 'production'"},
     ],
 )
-def test_unknown_meets_everything_that_could_apply(match: dict[str, object]) -> None:
+def test_unknown_meets_everything_that_could_apply(match: dict[str, Any]) -> None:
     for restricting in (deny(**match), hold(**match), limit(rows=5, **match)):
         decision = decide(policy_set(ALLOW_ALL, restricting), UNKNOWN, resource_labels=["pii.email"])
         assert restricting["name"] in {hit.policy for hit in decision.hits}
@@ -298,7 +300,7 @@ def test_no_action_at_all_is_unknown() -> None:
         ({"when": "statement.predicate == 'absent'"}, False),
     ],
 )
-def test_an_opaque_statement_does_what_its_actions_say_to_anything(match: dict[str, object], applies: bool) -> None:
+def test_an_opaque_statement_does_what_its_actions_say_to_anything(match: dict[str, Any], applies: bool) -> None:
     decision = decide(policy_set(ALLOW_ALL, deny(**match)), UNSURE, resource_labels=["pii.email"])
     assert (decision.effect is Effect.DENY) is applies
 
@@ -526,8 +528,8 @@ def test_a_human_in_an_exempt_group_does_not_unmask_an_agent() -> None:
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
-def session(*documents: dict[str, object], **options: object) -> Effect:
-    return evaluate_session(policy_set(*documents), replace(request(), analysis=None, **options)).effect  # type: ignore[arg-type]
+def session(*documents: Mapping[str, Any], **options: Any) -> Effect:
+    return evaluate_session(policy_set(*documents), replace(request(), analysis=None, **options)).effect
 
 
 def test_a_session_needs_something_that_might_be_allowed() -> None:

@@ -20,6 +20,7 @@ from gateway import __version__
 from gateway.assembly import Assembly, assemble, check, installed_protocols
 from gateway.audit.cli import audit_app
 from gateway.config import Config, TlsMode, load_config
+from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
 from gateway.observability.logs import configure_logs
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="Identity-aware database access: one gateway that knows who asks, decides, masks, and proves what happened.",
     epilog="Start with:  querygate demo    or    querygate serve --config querygate.yaml",
 )
+app.command()(demo)
 app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
 

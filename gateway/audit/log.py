@@ -280,7 +280,8 @@ class AuditLog:
     def _resumed(self, reason: str) -> None:
         """Called by the writer when a failure is over."""
         with self._intake.lock:
-            self._lifecycle("audit.interrupted", {"reason": reason})
+            if not self._intake.closing:
+                self._lifecycle("audit.interrupted", {"reason": reason})
 
 
 def _lock(directory: Path, storage: Storage) -> int:

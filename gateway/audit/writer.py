@@ -190,9 +190,9 @@ class Writer:
         directory, least, most = self._settings.directory, self._settings.min_free_bytes, self._settings.max_bytes
         free = self._storage.free_bytes(directory)
         if free < least:
-            return f"only {free >> 20} MiB are free for {directory}, {least >> 20} MiB must stay free"
+            return f"only {_mebibytes(free)} are free for {directory}, {_mebibytes(least)} must stay free"
         if most is not None and (used := self._storage.used_bytes(directory)) >= most:
-            return f"the audit log in {directory} takes {used >> 20} MiB, {most >> 20} MiB are allowed"
+            return f"the audit log in {directory} takes {_mebibytes(used)}, {_mebibytes(most)} are allowed"
         return ""
 
     def _write(self) -> None:
@@ -340,3 +340,7 @@ class Writer:
         """Let go of a batch that is on disk and with every required sink."""
         if batch.synced and not self._delivery.owes(batch):
             self._intake.release(batch.size)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

@@ -115,8 +115,11 @@ RULES: Final = (
     ),
     Rule(
         "relabel",
-        "labels go by name, so objects with masked columns cannot be altered",
-        lambda s: s.does(Action.ALTER) and (s.alters_masked or s.writes_masked or s.reads_masked),
+        "labels go by name, so objects that hold masked columns, or may, cannot be altered",
+        # An alteration that copies is one that moves or attaches what is there, under names that need not be its own.
+        lambda s: (
+            s.does(Action.ALTER) and (s.alters_masked or s.writes_masked or s.reads_masked or s.facts.copies_data)
+        ),
     ),
     Rule(
         "inference",

@@ -38,9 +38,7 @@ def analyse(
     if dialect != "postgres":
         return refused("dialect not supported")
     try:
-        tokens = tokenize(
-            text, standard_conforming_strings=state.standard_conforming_strings, limit=limits.tokens
-        )
+        tokens = tokenize(text, standard_conforming_strings=state.standard_conforming_strings, limit=limits.tokens)
         if _depth(tokens) > limits.depth:
             return refused("nested too deeply")
         statements = split(tokens)

@@ -9,7 +9,7 @@ that the parser may not know become one that it does. Whatever is not understood
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.sql.functions import KEYWORD_FUNCTIONS
@@ -392,12 +392,7 @@ def _special_call(writer: _Writer) -> bool:
     return True
 
 
-def _call(writer: _Writer) -> bool:
-    """Keyword functions with ordinary arguments: coalesce, row, left …: a name like any other."""
-    return False
-
-
-def _only_before(*following: str) -> object:
+def _only_before(*following: str) -> Callable[[_Writer], bool]:
     def handler(writer: _Writer) -> bool:
         if writer.word(1) in following or writer.mark(1) in following:
             word = writer.word()
@@ -442,11 +437,6 @@ def _operator(writer: _Writer) -> bool:
         writer.put(symbol if symbol in _PLAIN_OPERATORS else "||")
     else:
         writer.put("-")
-    return True
-
-
-def _drop(writer: _Writer) -> bool:
-    writer.at += 1
     return True
 
 
@@ -562,10 +552,15 @@ def _sample(writer: _Writer) -> bool:
 
 def _frame(writer: _Writer) -> bool:
     """A window frame, up to the parenthesis that ends the window."""
-    if not writer.calls or writer.previous() in ("(", ",", "as", ".") and writer.word(1) not in (
-        "between",
-        "unbounded",
-        "current",
+    if (
+        not writer.calls
+        or writer.previous() in ("(", ",", "as", ".")
+        and writer.word(1)
+        not in (
+            "between",
+            "unbounded",
+            "current",
+        )
     ):
         return False
     if writer.word(1) not in ("between", "unbounded", "current") and writer.word(2) not in ("preceding", "following"):
@@ -758,7 +753,7 @@ def _xmlelement(writer: _Writer) -> bool:
     return False
 
 
-_HANDLERS = {
+_HANDLERS: Mapping[str, Callable[[_Writer], bool]] = {
     "cast": _cast,
     "as": _as,
     **dict.fromkeys(_SPECIAL_CALLS, _special_call),

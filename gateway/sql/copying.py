@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.domain.statement import Action, OutputColumn, StatementFacts
+from dataclasses import replace
+
+from gateway.domain.statement import Action, ColumnRef, OutputColumn, StatementFacts
 from gateway.sql.facts import query_facts, unknown
 from gateway.sql.lexer import Kind
 from gateway.sql.reader import Reader, resolve_object
@@ -28,8 +30,6 @@ def _place(reader: Reader) -> str:
 
 
 def _copy_query(reader: Reader) -> tuple[StatementFacts, bool]:
-    from dataclasses import replace
-
     query = reader.group()
     if not query or not reader.take("to"):
         return unknown("syntax not understood", "copy"), True
@@ -73,7 +73,7 @@ def _copy_table(reader: Reader) -> tuple[StatementFacts, bool]:
         kind="copy",
         actions=frozenset({Action.COPY_OUT, Action.READ}),
         objects_read=frozenset({reference}),
-        columns_read=frozenset[object]().union(*(output.sources for output in outputs)),  # type: ignore[arg-type]
+        columns_read=frozenset[ColumnRef]().union(*(output.sources for output in outputs)),
         outputs=tuple(outputs) if relation is not None else None,
         reads_everything=walk.reads_everything,
         opaque=tuple(walk.opaque),
@@ -90,8 +90,6 @@ def _output(walk: Walk, source: Source, name: str) -> OutputColumn:
 
 
 def _placed(facts: StatementFacts, place: str) -> StatementFacts:
-    from dataclasses import replace
-
     if place in ("stdin", "stdout"):
         return replace(facts, detail=place)
     # What a program or a file of the server's gets, or gives, nobody sees here.

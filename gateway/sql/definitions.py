@@ -13,7 +13,9 @@ from gateway.sql.walk import Walk
 
 Found = tuple[StatementFacts, bool]
 
-_NOISE = frozenset("or replace global local temp temporary unlogged unique recursive constraint trusted procedural".split())
+_NOISE = frozenset(
+    "or replace global local temp temporary unlogged unique recursive constraint trusted procedural".split()
+)
 _RELATION_WORDS = frozenset({"table", "view", "index", "sequence"})
 _ROLE_WORDS = frozenset({"role", "user", "group", "owned"})
 _CODE_WORDS = frozenset(
@@ -94,9 +96,7 @@ def _create(reader: Reader) -> Found:
     )
 
 
-def _create_relation(
-    reader: Reader, walk: Walk, kind: str, actions: set[Action], effects: set[SessionEffect]
-) -> Found:
+def _create_relation(reader: Reader, walk: Walk, kind: str, actions: set[Action], effects: set[SessionEffect]) -> Found:
     reader.take("concurrently")
     reader.words("if", "not", "exists")
     if kind == "index":
@@ -126,9 +126,7 @@ def _create_relation(
     return _create_from_query(reader, walk, query_at, kind, common)
 
 
-def _create_from_query(
-    reader: Reader, walk: Walk, query_at: int, kind: str, common: dict[str, object]
-) -> Found:
+def _create_from_query(reader: Reader, walk: Walk, query_at: int, kind: str, common: dict[str, object]) -> Found:
     tokens = list(reader.tokens[query_at:])
     if tokens and tokens[0].value == "execute":
         return unknown("prepared statement", "create"), True
@@ -261,7 +259,16 @@ def _privileges(kind: str, action: Action) -> Callable[[Reader], Found]:
         if at >= 0:
             reader.at = at + 1
             if reader.take("table") or not reader.at_word(
-                *_CODE_WORDS, "all", "schema", "database", "sequence", "type", "domain", "tablespace", "large", "parameter"
+                *_CODE_WORDS,
+                "all",
+                "schema",
+                "database",
+                "sequence",
+                "type",
+                "domain",
+                "tablespace",
+                "large",
+                "parameter",
             ):
                 for name in _names(reader):
                     reference, _ = resolve_object(walk, name)

@@ -24,10 +24,12 @@ _COMPUTED = frozenset(
     }
 )
 """Nodes whose value is computed from their operands and nothing else."""
+_NAMED_ARGUMENTS = frozenset({"xmlforest", "xmlattributes"})
+"""Keyword functions whose arguments are written like ``value AS name``."""
 _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 
 
-def evaluate(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
+def evaluate(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
     """The value of ``node``; what cannot be told is unproven and noted."""
     kind = type(node)
     if kind is exp.Column:
@@ -66,7 +68,7 @@ def evaluate(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
     return UNPROVEN
 
 
-def ordering(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
+def ordering(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
     """The values that an ORDER BY or PARTITION BY item looks at."""
     if isinstance(node, exp.Order):
         return union([ordering(walk, item, scope) for item in node.expressions])
@@ -84,22 +86,17 @@ def _subquery(rows: Rows) -> Value:
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def _column(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
+def _column(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
     value = _resolve_column(walk, node, scope)
     if value is None:
         walk.unknown("column not found")
         return UNPROVEN
-    if value.sources:
-        walk.read |= value.sources
-    if not value.proven:
-        walk.reads_everything = True
+    walk.note(value)
     return value
 
 
-def _resolve_column(walk: Walk, node: exp.Expression, scope: Scope) -> Value | None:
+def _resolve_column(walk: Walk, node: exp.Expr, scope: Scope) -> Value | None:
     table, schema = node.args.get("table"), node.args.get("db")
-    if node.args.get("catalog") is not None:
-        return None
     if isinstance(node.this, exp.Star):
         if table is None or schema is not None:
             return None
@@ -136,7 +133,7 @@ def _resolve_column(walk: Walk, node: exp.Expression, scope: Scope) -> Value | N
     return source.everything()
 
 
-def _dot(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
+def _dot(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
     """``schema.function(…)``, ``(row).column``, ``(composite).field``."""
     left, right = node.this, node.expression
     if isinstance(right, exp.Anonymous):
@@ -153,7 +150,7 @@ def _dot(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
         values = source.by_name.get(field) if source is not None else None
         if source is not None and values is not None and len(values) == 1:
             source.hits += 1
-            walk.read |= values[0].sources
+            walk.note(values[0])
             return values[0]
     value = evaluate(walk, inner, scope)
     if walk.catalog is None or not walk.catalog.has_field(field) or walk.catalog.functions(field):
@@ -166,7 +163,7 @@ def _dot(walk: Walk, node: exp.Expression, scope: Scope) -> Value:
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def call(walk: Walk, schema: str, node: exp.Expression, scope: Scope) -> Value:
+def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
     """The value of a function call."""
     name = name_of(node.this)
     arguments = node.expressions
@@ -177,6 +174,8 @@ def call(walk: Walk, schema: str, node: exp.Expression, scope: Scope) -> Value:
     if name == "current_setting" and schema in ("", "pg_catalog"):
         return _current_setting(walk, arguments, scope)
     purity = walk.purity(schema, name)
+    if name in _NAMED_ARGUMENTS:
+        arguments = [argument.unalias() for argument in arguments]
     values = [evaluate(walk, argument, scope) for argument in arguments if not isinstance(argument, exp.Star)]
     if purity is Purity.COUNT:
         for value in values:
@@ -189,7 +188,7 @@ def call(walk: Walk, schema: str, node: exp.Expression, scope: Scope) -> Value:
     return joined
 
 
-def _current_setting(walk: Walk, arguments: list[exp.Expression], scope: Scope) -> Value:
+def _current_setting(walk: Walk, arguments: list[exp.Expr], scope: Scope) -> Value:
     """A setting with a dot in its name is somebody's own, and may hold anything."""
     walk.literals_matter = True
     for argument in arguments:
@@ -204,4 +203,3 @@ def _current_setting(walk: Walk, arguments: list[exp.Expression], scope: Scope) 
 
 def _shadowed(walk: Walk, name: str) -> bool:
     return walk.catalog is None or bool(walk.catalog.functions(name))
-

@@ -55,7 +55,7 @@ def query_facts(
     return _walked(walk, tree, kind, canonical)
 
 
-def parse(tokens: Sequence[Token]) -> tuple[exp.Expression, Canonical]:
+def parse(tokens: Sequence[Token]) -> tuple[exp.Expr, Canonical]:
     """The parsed form of a query or data-modifying statement. Raises ``Unsupported``."""
     canonical = canonicalise(tokens)
     try:
@@ -67,7 +67,7 @@ def parse(tokens: Sequence[Token]) -> tuple[exp.Expression, Canonical]:
     return trees[0], canonical
 
 
-def _walked(walk: Walk, tree: exp.Expression, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:
+def _walked(walk: Walk, tree: exp.Expr, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:
     rows: Rows | None
     into = tree.args.get("into") if isinstance(tree, exp.Select) else None
     if isinstance(tree, _QUERIES):
@@ -86,11 +86,12 @@ def _walked(walk: Walk, tree: exp.Expression, kind: str, canonical: Canonical) -
     if canonical.locks:
         walk.actions.add(Action.LOCK)
     if any(isinstance(node.args.get("into"), exp.Into) for node in tree.find_all(exp.Select)):
-        rows = _into(walk, into, rows)
+        _into(walk, into)
+        rows = None
     return collect(walk, kind, rows, predicate), walk.literals_matter or bool(walk.opaque)
 
 
-def _into(walk: Walk, into: exp.Expression | None, rows: Rows | None) -> None:
+def _into(walk: Walk, into: exp.Expr | None) -> None:
     """SELECT INTO creates a table from what it reads."""
     walk.actions.add(Action.CREATE)
     walk.effects.add(SessionEffect.CATALOG)
@@ -114,8 +115,8 @@ def collect(
             OutputColumn(
                 name="?column?" if column.name == UNCERTAIN else column.name,
                 sources=column.value.sources,
-                proven=column.value.proven,
-                bare=column.value.bare and column.value.proven,
+                proven=column.value.proven and not walk.nothing_proven,
+                bare=column.value.bare and column.value.proven and not walk.nothing_proven,
             )
             for column in rows.columns
         )
@@ -135,4 +136,3 @@ def collect(
         opaque=tuple(walk.opaque),
         session_effects=frozenset(walk.effects),
     )
-

@@ -25,7 +25,7 @@ class Purity(StrEnum):
 KEYWORD_FUNCTIONS = frozenset(
     """coalesce greatest least nullif row grouping extract trim position normalize current_date current_time
     current_timestamp localtime localtimestamp current_user session_user user current_role current_catalog
-    current_schema xmlconcat xmlelement xmlforest merge_action""".split()
+    current_schema xmlconcat xmlelement xmlforest xmlattributes merge_action""".split()
 )
 """Names that are syntax where they are not quoted, so that no function of a user can take their place."""
 
@@ -86,7 +86,7 @@ array_to_tsvector numnode phraseto_tsquery plainto_tsquery querytree setweight s
 json_to_tsvector jsonb_to_tsvector ts_delete ts_filter ts_headline ts_rank ts_rank_cd tsquery_phrase tsvector_to_array
 websearch_to_tsquery ts_debug ts_parse ts_token_type
 gen_random_uuid uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
-xml xmlcomment xmlconcat xmlelement xmlforest xmlroot xpath xpath_exists xml_is_well_formed xml_is_well_formed_content
+xml xmlattributes xmlcomment xmlconcat xmlelement xmlforest xmlroot xpath xpath_exists xml_is_well_formed xml_is_well_formed_content
 xml_is_well_formed_document
 num_nonnulls num_nulls pg_typeof pg_basetype coalesce greatest least nullif merge_action hash_array
 """

@@ -24,7 +24,7 @@ _UNNAMED = (
 _RENAMED_CALLS = frozenset({"extract", "trim"})
 
 
-def output_name(node: exp.Expression) -> str:
+def output_name(node: exp.Expr) -> str:
     """The name the server gives to an output column without an alias, or ``UNCERTAIN``."""
     match node:
         case exp.Alias():
@@ -32,7 +32,11 @@ def output_name(node: exp.Expression) -> str:
         case exp.Column():
             return name_of(node.this)
         case exp.Dot():
-            return name_of(node.expression.this) if isinstance(node.expression, exp.Anonymous) else name_of(node.expression)
+            return (
+                name_of(node.expression.this)
+                if isinstance(node.expression, exp.Anonymous)
+                else name_of(node.expression)
+            )
         case exp.Anonymous():
             name = name_of(node.this)
             return UNCERTAIN if name in _RENAMED_CALLS else name

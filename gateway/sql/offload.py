@@ -91,7 +91,9 @@ class Analyser:
     def _submit(self, text: str, state: NameResolution, path: str | None) -> Future[Analysis]:
         if self._pool is None:
             # A fresh interpreter: the gateway's own process has threads and sockets that a fork would copy.
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_lower_priority)
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=get_context("spawn"), initializer=_lower_priority
+            )
         return self._pool.submit(_work, text, state, path, self._limits)
 
     def _ship(self, catalog: Catalog) -> str:

@@ -32,7 +32,7 @@ class Truth(Enum):
 _ORDER = (Predicate.ABSENT, Predicate.CONSTANT, Predicate.PRESENT, Predicate.NOT_APPLICABLE)
 _REFLEXIVE = (exp.EQ, exp.GTE, exp.LTE, exp.NullSafeEQ, exp.Like, exp.ILike)
 _IRREFLEXIVE = (exp.NEQ, exp.GT, exp.LT, exp.NullSafeNEQ)
-_OPPOSITE: dict[type[exp.Expression], type[exp.Expression]] = {
+_OPPOSITE: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.NEQ,
     exp.NEQ: exp.EQ,
     exp.GT: exp.LTE,
@@ -50,7 +50,7 @@ def weaker(left: Predicate, right: Predicate) -> Predicate:
     return min(left, right, key=_ORDER.index)
 
 
-def restriction(walk: Walk, node: exp.Expression, scope: Scope, target: Source | None = None) -> Predicate:
+def restriction(walk: Walk, node: exp.Expr, scope: Scope, target: Source | None = None) -> Predicate:
     """Walk a WHERE condition and say whether it restricts. ``target``: the table whose rows it has to look at."""
     match _truth(walk, node, scope, target):
         case Truth.VARIES:
@@ -59,7 +59,7 @@ def restriction(walk: Walk, node: exp.Expression, scope: Scope, target: Source |
             return Predicate.CONSTANT
 
 
-def _truth(walk: Walk, node: exp.Expression, scope: Scope, target: Source | None) -> Truth:
+def _truth(walk: Walk, node: exp.Expr, scope: Scope, target: Source | None) -> Truth:
     kind = type(node)
     if kind is exp.Paren:
         return _truth(walk, node.this, scope, target)
@@ -93,8 +93,8 @@ def _truth(walk: Walk, node: exp.Expression, scope: Scope, target: Source | None
     return Truth.VARIES if looked else Truth.CONSTANT
 
 
-def _chain(node: exp.Expression, kind: type[exp.Expression]) -> list[exp.Expression]:
-    parts: list[exp.Expression] = []
+def _chain(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
+    parts: list[exp.Expr] = []
     while isinstance(node, (kind, exp.Paren)):
         if isinstance(node, exp.Paren):
             inner = node.unnest()
@@ -115,7 +115,7 @@ def _hits(scope: Scope, target: Source | None) -> int:
     return sum(source.hits for item in scope.items for source in item.sources)
 
 
-def _covers_everything(walk: Walk, parts: list[exp.Expression]) -> bool:
+def _covers_everything(walk: Walk, parts: list[exp.Expr]) -> bool:
     """``x OR NOT x``, ``x IS NULL OR x IS NOT NULL``, ``x = 1 OR x <> 1``."""
     bare = [part.unnest() for part in parts]
     for index, part in enumerate(bare):
@@ -129,11 +129,11 @@ def _covers_everything(walk: Walk, parts: list[exp.Expression]) -> bool:
     return False
 
 
-def _negates(part: exp.Expression, other: exp.Expression) -> bool:
+def _negates(part: exp.Expr, other: exp.Expr) -> bool:
     if isinstance(part, exp.Not) and part.this.unnest() == other:
         return True
     if isinstance(part, exp.Is) and isinstance(other, exp.Is) and part.this == other.this:
-        return part.expression == other.expression and bool(part.args.get("negate")) != bool(other.args.get("negate"))
+        return bool(part.expression == other.expression) and bool(part.args.get("negate")) != bool(other.args.get("negate"))
     opposite = _OPPOSITE.get(type(part))
     return (
         opposite is not None
@@ -146,7 +146,7 @@ def _negates(part: exp.Expression, other: exp.Expression) -> bool:
 # --- constant folding -------------------------------------------------------------------------------------------------
 
 
-def _fold(walk: Walk, node: exp.Expression) -> bool | None:
+def _fold(walk: Walk, node: exp.Expr) -> bool | None:
     """Whether a condition without AND, OR and NOT is true (or false) whatever the row holds; None: cannot tell.
 
     NULLs are left aside: ``id = id`` is called true although it excludes rows without an id.
@@ -184,7 +184,7 @@ def _fold(walk: Walk, node: exp.Expression) -> bool | None:
     return None
 
 
-def _fold_text(walk: Walk, node: exp.Expression) -> bool | None:
+def _fold_text(walk: Walk, node: exp.Expr) -> bool | None:
     """``'true'::boolean`` and the like."""
     node = _plain(node)
     if isinstance(node, exp.Boolean):
@@ -198,11 +198,11 @@ def _fold_text(walk: Walk, node: exp.Expression) -> bool | None:
     return None
 
 
-def _compare(walk: Walk, node: exp.Expression) -> bool | None:
+def _compare(walk: Walk, node: exp.Expr) -> bool | None:
     left, right = _plain(node.this), _plain(node.expression)
     if isinstance(left, exp.Literal) and isinstance(right, exp.Literal):
         walk.literals_matter = True
-        same = left.this == right.this
+        same = bool(left.this == right.this)
         if isinstance(node, (exp.EQ, exp.NullSafeEQ)):
             return same
         if isinstance(node, (exp.NEQ, exp.NullSafeNEQ)):
@@ -213,7 +213,7 @@ def _compare(walk: Walk, node: exp.Expression) -> bool | None:
     return None
 
 
-def _plain(node: exp.Expression) -> exp.Expression:
+def _plain(node: exp.Expr) -> exp.Expr:
     """Without what leaves a value as it is: parentheses, casts, ``+ 0``, ``- 0``, ``* 1``, ``|| ''``."""
     while True:
         if isinstance(node, (exp.Paren, exp.Cast)):
@@ -230,11 +230,11 @@ def _plain(node: exp.Expression) -> exp.Expression:
             return node
 
 
-def _is_literal(node: exp.Expression, text: str) -> bool:
+def _is_literal(node: exp.Expr, text: str) -> bool:
     return isinstance(node, exp.Literal) and node.this == text
 
 
-def _fold_in(node: exp.Expression) -> bool | None:
+def _fold_in(node: exp.Expr) -> bool | None:
     subject = _plain(node.this)
     if not isinstance(subject, _COMPARED) and any(_plain(item) == subject for item in node.expressions):
         return True
@@ -250,7 +250,7 @@ def _fold_in(node: exp.Expression) -> bool | None:
     return None
 
 
-def _fold_is(node: exp.Expression) -> bool | None:
+def _fold_is(node: exp.Expr) -> bool | None:
     subject = _plain(node.this)
     negated = bool(node.args.get("negate"))
     if isinstance(node.expression, exp.Null):
@@ -259,11 +259,11 @@ def _fold_is(node: exp.Expression) -> bool | None:
         if isinstance(subject, (exp.Literal, exp.Boolean)):
             return negated
     if isinstance(node.expression, exp.Boolean) and isinstance(subject, exp.Boolean):
-        return (subject.this == node.expression.this) != negated
+        return bool(subject.this == node.expression.this) != negated
     return None
 
 
-def _fold_exists(node: exp.Expression) -> bool | None:
+def _fold_exists(node: exp.Expr) -> bool | None:
     select = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
     if isinstance(select, exp.Values):
         return True
@@ -273,7 +273,7 @@ def _fold_exists(node: exp.Expression) -> bool | None:
     return None
 
 
-def _fold_case(walk: Walk, node: exp.Expression) -> bool | None:
+def _fold_case(walk: Walk, node: exp.Expr) -> bool | None:
     branches = [branch.args["true"] for branch in node.args.get("ifs") or ()]
     branches.append(node.args.get("default") or exp.Null())
     found = {_fold(walk, branch) for branch in branches}

@@ -28,7 +28,7 @@ _JOIN_PARTS = frozenset("this on using method side kind".split())
 _MOST_ROUNDS = 64
 
 
-def query(walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
+def query(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
     """The rows that a SELECT, VALUES, set operation or parenthesised query returns."""
     match node:
         case exp.Select():
@@ -46,16 +46,14 @@ def query(walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[
             return _NOTHING
 
 
-def refuse_others(walk: Walk, node: exp.Expression, known: frozenset[str]) -> None:
+def refuse_others(walk: Walk, node: exp.Expr, known: frozenset[str]) -> None:
     """Note the parts of ``node`` that the walk does not look at."""
     for part, value in node.args.items():
         if value and part not in known:
             walk.unknown(f"unsupported clause {part.rstrip('_')}")
 
 
-def with_ctes(
-    walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]
-) -> Mapping[str, Rows]:
+def with_ctes(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Mapping[str, Rows]:
     """The common table expressions that are visible inside ``node``."""
     clause = node.args.get("with_")
     if clause is None:
@@ -73,14 +71,14 @@ def with_ctes(
     return visible
 
 
-def _cte(walk: Walk, cte: exp.Expression, parent: Scope | None, visible: Mapping[str, Rows]) -> Rows:
+def _cte(walk: Walk, cte: exp.Expr, parent: Scope | None, visible: Mapping[str, Rows]) -> Rows:
     body = cte.this
     if isinstance(body, _WRITES):
         return walk.write(body, parent, visible) or Rows(())
     return query(walk, body, parent, visible)
 
 
-def _recursive(walk: Walk, name: str, cte: exp.Expression, parent: Scope | None, visible: dict[str, Rows]) -> Rows:
+def _recursive(walk: Walk, name: str, cte: exp.Expr, parent: Scope | None, visible: dict[str, Rows]) -> Rows:
     """Starts from the first branch and repeats the rest until no column gains a source."""
     body = cte.this
     if not isinstance(body, exp.SetOperation):
@@ -99,7 +97,7 @@ def _recursive(walk: Walk, name: str, cte: exp.Expression, parent: Scope | None,
     return Rows(tuple(NamedValue(c.name, Value(c.value.sources, proven=False)) for c in rows.columns), complete=False)
 
 
-def rename(rows: Rows, alias: exp.Expression | None) -> Rows:
+def rename(rows: Rows, alias: exp.Expr | None) -> Rows:
     """Apply a column-alias list: names by position."""
     listed = alias.args.get("columns") if alias is not None else None
     if not listed:
@@ -143,9 +141,7 @@ def _set_operation(walk: Walk, node: exp.SetOperation, parent: Scope | None, cte
     return rows
 
 
-def _set_clauses(
-    walk: Walk, node: exp.Expression, rows: Rows, parent: Scope | None, ctes: Mapping[str, Rows]
-) -> None:
+def _set_clauses(walk: Walk, node: exp.Expr, rows: Rows, parent: Scope | None, ctes: Mapping[str, Rows]) -> None:
     """ORDER BY and LIMIT of a whole set operation or parenthesised query: they see only its output."""
     scope = Scope(parent, ctes)
     scope.items.append(Item([Source("", rows.columns, complete=rows.complete)]))
@@ -155,7 +151,7 @@ def _set_clauses(
     _limits(walk, node, scope)
 
 
-def _parenthesised(walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
+def _parenthesised(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
     refuse_others(walk, node, frozenset({"with_", "this", "alias", "order", "limit", "offset"}))
     ctes = with_ctes(walk, node, parent, ctes)
     rows = query(walk, node.this, parent, ctes)
@@ -163,7 +159,7 @@ def _parenthesised(walk: Walk, node: exp.Expression, parent: Scope | None, ctes:
     return rows
 
 
-def _values(walk: Walk, node: exp.Expression, scope: Scope) -> Rows:
+def _values(walk: Walk, node: exp.Expr, scope: Scope) -> Rows:
     refuse_others(walk, node, frozenset({"expressions", "alias", "order", "limit", "offset", "with_"}))
     scope = Scope(scope.parent, with_ctes(walk, node, scope.parent, scope.ctes))
     cells: list[list[Value]] = []
@@ -217,7 +213,7 @@ def select(walk: Walk, node: exp.Select, parent: Scope | None, ctes: Mapping[str
     return rows
 
 
-def projection(walk: Walk, items: Sequence[exp.Expression], scope: Scope) -> Rows:
+def projection(walk: Walk, items: Sequence[exp.Expr], scope: Scope) -> Rows:
     """The select list, stars expanded."""
     columns: list[NamedValue] = []
     complete = True
@@ -228,20 +224,28 @@ def projection(walk: Walk, items: Sequence[exp.Expression], scope: Scope) -> Row
             columns.extend(found)
             complete = complete and whole
             for column in found:
-                walk.read |= column.value.sources
+                walk.note(column.value)
             for source in scope.sources():
                 source.hits += 1
         elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            source = scope.find(name_of(item.args.get("table"))) if item.args.get("db") is None else None
-            if source is None:
+            starred = scope.find(name_of(item.args.get("table"))) if item.args.get("db") is None else None
+            if starred is None:
                 walk.unknown("relation of a star not found")
                 complete = False
                 continue
-            source.hits += 1
-            columns.extend(source.columns)
-            complete = complete and source.complete
-            walk.read |= source.everything().sources
+            starred.hits += 1
+            columns.extend(starred.columns)
+            complete = complete and starred.complete
+            for column in starred.columns:
+                walk.note(column.value)
         elif isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
+            row = _named_row(item.this, scope)
+            if row is not None:
+                row.hits += 1
+                columns.extend(row.columns)
+                for column in row.columns:
+                    walk.note(column.value)
+                continue
             value = walk.expression(item, scope)
             columns.append(NamedValue(UNCERTAIN, Value(value.sources, proven=False)))
             walk.unknown("expanded composite")
@@ -254,7 +258,19 @@ def projection(walk: Walk, items: Sequence[exp.Expression], scope: Scope) -> Row
     return Rows(columns, complete)
 
 
-def _limits(walk: Walk, node: exp.Expression, scope: Scope) -> None:
+def _named_row(node: exp.Expr, scope: Scope) -> Source | None:
+    """The source in ``(u).*``, where all its columns are known."""
+    inner = node.unnest()
+    if not isinstance(inner, exp.Column) or inner.args.get("table") is not None:
+        return None
+    name = name_of(inner.this)
+    if scope.column(name) is not None:
+        return None
+    source = scope.find(name)
+    return source if source is not None and source.complete else None
+
+
+def _limits(walk: Walk, node: exp.Expr, scope: Scope) -> None:
     for name in ("limit", "offset"):
         clause = node.args.get(name)
         if clause is None:
@@ -266,7 +282,7 @@ def _limits(walk: Walk, node: exp.Expression, scope: Scope) -> None:
             walk.use_as_filter(walk.expression(count, scope))
 
 
-def _named_window(walk: Walk, node: exp.Expression, scope: Scope) -> None:
+def _named_window(walk: Walk, node: exp.Expr, scope: Scope) -> None:
     for part in (*(node.args.get("partition_by") or ()), node.args.get("order")):
         if part is not None:
             items = part.expressions if isinstance(part, exp.Order) else [part]
@@ -274,7 +290,7 @@ def _named_window(walk: Walk, node: exp.Expression, scope: Scope) -> None:
                 walk.use_as_filter(walk.expression(item.this if isinstance(item, exp.Ordered) else item, scope))
 
 
-def _group_item(walk: Walk, item: exp.Expression, rows: Rows, scope: Scope) -> None:
+def _group_item(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope) -> None:
     if isinstance(item, (exp.Rollup, exp.Cube, exp.GroupingSets, exp.Tuple)):
         for inner in item.expressions:
             _group_item(walk, inner, rows, scope)
@@ -286,7 +302,7 @@ def _group_item(walk: Walk, item: exp.Expression, rows: Rows, scope: Scope) -> N
         _ordinal_or_expression(walk, item, rows, scope)
 
 
-def _order_items(walk: Walk, items: Sequence[exp.Expression], rows: Rows, scope: Scope) -> None:
+def _order_items(walk: Walk, items: Sequence[exp.Expr], rows: Rows, scope: Scope) -> None:
     for item in items:
         inner = item.this if isinstance(item, exp.Ordered) else item
         if isinstance(inner, exp.Column) and inner.args.get("table") is None:
@@ -295,7 +311,7 @@ def _order_items(walk: Walk, items: Sequence[exp.Expression], rows: Rows, scope:
             _ordinal_or_expression(walk, inner, rows, scope)
 
 
-def _output_item(walk: Walk, item: exp.Expression, rows: Rows, scope: Scope) -> None:
+def _output_item(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope) -> None:
     """A bare name that may be an output column's, or else an input column's."""
     name = name_of(item.this)
     found = [column.value for column in rows.columns if column.name == name]
@@ -305,7 +321,7 @@ def _output_item(walk: Walk, item: exp.Expression, rows: Rows, scope: Scope) -> 
         walk.use_as_filter(walk.expression(item, scope))
 
 
-def _ordinal_or_expression(walk: Walk, item: exp.Expression, rows: Rows, scope: Scope) -> None:
+def _ordinal_or_expression(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope) -> None:
     if isinstance(item, exp.Literal):
         walk.literals_matter = True
         position = int(item.this) - 1 if not item.is_string and item.this.isdigit() else -1
@@ -321,7 +337,7 @@ def _ordinal_or_expression(walk: Walk, item: exp.Expression, rows: Rows, scope: 
 
 
 def from_clause(
-    walk: Walk, clause: exp.Expression | None, joins: Sequence[exp.Expression] | None, scope: Scope
+    walk: Walk, clause: exp.Expr | None, joins: Sequence[exp.Expr] | None, scope: Scope
 ) -> None:
     """Add the items of a FROM clause to ``scope``."""
     if clause is not None:
@@ -332,14 +348,14 @@ def from_clause(
         _join(walk, join, scope)
 
 
-def from_item(walk: Walk, node: exp.Expression, scope: Scope) -> None:
+def from_item(walk: Walk, node: exp.Expr, scope: Scope) -> None:
     """Add one item of FROM, with what is joined to it."""
     scope.items.append(_item(walk, node, scope))
     for join in node.args.get("joins") or ():
         _join(walk, join, scope)
 
 
-def _join(walk: Walk, node: exp.Expression, scope: Scope) -> None:
+def _join(walk: Walk, node: exp.Expr, scope: Scope) -> None:
     refuse_others(walk, node, _JOIN_PARTS)
     args = node.args
     method, using, on = args.get("method"), args.get("using"), args.get("on")
@@ -373,13 +389,21 @@ def _join(walk: Walk, node: exp.Expression, scope: Scope) -> None:
         walk.use_as_filter(walk.expression(on, scope))
 
 
-def _item(walk: Walk, node: exp.Expression, scope: Scope) -> Item:
-    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+def _item(walk: Walk, node: exp.Expr, scope: Scope) -> Item:
+    if isinstance(node, exp.Subquery) and _is_join(node):
         return _joined(walk, node, node.args.get("alias"), scope)
     return Item([_source(walk, node, scope)])
 
 
-def _source(walk: Walk, node: exp.Expression, scope: Scope) -> Source:
+def _is_join(node: exp.Expr) -> bool:
+    """Whether parentheses hold relations, not a query."""
+    inner = node.this
+    if isinstance(inner, exp.Subquery):
+        return bool(inner.args.get("joins") or inner.args.get("alias")) or _is_join(inner)
+    return isinstance(inner, (exp.Table, exp.Lateral))
+
+
+def _source(walk: Walk, node: exp.Expr, scope: Scope) -> Source:
     alias = node.args.get("alias")
     if isinstance(node, exp.Table):
         refuse_others(walk, node, _TABLE_PARTS)
@@ -387,11 +411,11 @@ def _source(walk: Walk, node: exp.Expression, scope: Scope) -> Source:
             return _table(walk, node, alias, scope)
         return _function(walk, node, node.this, alias, scope)
     if isinstance(node, exp.Subquery):
-        rows = rename(query(walk, node.this, scope.parent, scope.ctes), alias)
+        rows = rename(query(walk, node.this, scope.outer, scope.ctes), alias)
         _subquery_clauses(walk, node, rows, scope)
         return Source(_alias(alias), rows.columns, complete=rows.complete)
     if isinstance(node, exp.Values):
-        rows = rename(_values(walk, node, Scope(scope.parent, scope.ctes)), alias)
+        rows = rename(_values(walk, node, Scope(scope.outer, scope.ctes)), alias)
         return Source(_alias(alias), rows.columns, complete=rows.complete)
     if isinstance(node, exp.Lateral):
         return _lateral(walk, node, alias, scope)
@@ -399,12 +423,12 @@ def _source(walk: Walk, node: exp.Expression, scope: Scope) -> Source:
     return Source("", (), complete=False)
 
 
-def _subquery_clauses(walk: Walk, node: exp.Expression, rows: Rows, scope: Scope) -> None:
+def _subquery_clauses(walk: Walk, node: exp.Expr, rows: Rows, scope: Scope) -> None:
     refuse_others(walk, node, frozenset({"this", "alias", "joins", "order", "limit", "offset"}))
-    _set_clauses(walk, node, rows, scope.parent, scope.ctes)
+    _set_clauses(walk, node, rows, scope.outer, scope.ctes)
 
 
-def _table(walk: Walk, node: exp.Table, alias: exp.Expression | None, scope: Scope) -> Source:
+def _table(walk: Walk, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> Source:
     name = name_of(node.this)
     shown = name_of(alias.this) if alias is not None and alias.this is not None else name
     rows = scope.ctes.get(name) if node.args.get("db") is None else None
@@ -419,9 +443,9 @@ def _table(walk: Walk, node: exp.Table, alias: exp.Expression | None, scope: Sco
     return Source(shown, listed.columns, complete=source.complete, stored=source.stored, key=key)
 
 
-def _joined(walk: Walk, node: exp.Expression, alias: exp.Expression | None, scope: Scope) -> Item:
+def _joined(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Item:
     """A join in parentheses. With an alias its tables are hidden; without one they stay visible."""
-    inner = Scope(scope, scope.ctes)
+    inner = Scope(scope, scope.ctes, joined_in=scope)
     refuse_others(walk, node, frozenset({"this", "alias", "joins"}))
     from_item(walk, node.this, inner)
     if alias is None and len(inner.items) == 1:
@@ -431,12 +455,12 @@ def _joined(walk: Walk, node: exp.Expression, alias: exp.Expression | None, scop
     return Item([Source(_alias(alias), rows.columns, complete=rows.complete)])
 
 
-def _alias(alias: exp.Expression | None) -> str:
+def _alias(alias: exp.Expr | None) -> str:
     return name_of(alias.this) if alias is not None else ""
 
 
 def _function(
-    walk: Walk, node: exp.Expression, function: exp.Expression, alias: exp.Expression | None, scope: Scope
+    walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | None, scope: Scope
 ) -> Source:
     """A function in FROM; its arguments see the items before it."""
     if not isinstance(function, exp.Anonymous):
@@ -471,7 +495,7 @@ def _function(
     return Source(shown, rows.columns, complete=rows.complete)
 
 
-def _lateral(walk: Walk, node: exp.Expression, alias: exp.Expression | None, scope: Scope) -> Source:
+def _lateral(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Source:
     """LATERAL: the query sees the items before it."""
     refuse_others(walk, node, frozenset({"this", "alias", "ordinality"}))
     inner = node.this
@@ -482,4 +506,3 @@ def _lateral(walk: Walk, node: exp.Expression, alias: exp.Expression | None, sco
         return _function(walk, node, inner, alias, scope)
     rows = rename(query(walk, inner, scope, scope.ctes), alias)
     return Source(_alias(alias), rows.columns, complete=rows.complete)
-

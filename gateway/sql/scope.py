@@ -114,10 +114,12 @@ class Item:
 class Scope:
     """The items of one query level, inside an enclosing one."""
 
-    __slots__ = ("ctes", "items", "parent")
+    __slots__ = ("ctes", "items", "outer", "parent")
 
-    def __init__(self, parent: Scope | None, ctes: Mapping[str, Rows]) -> None:
+    def __init__(self, parent: Scope | None, ctes: Mapping[str, Rows], *, joined_in: Scope | None = None) -> None:
         self.parent = parent
+        self.outer: Scope | None = joined_in.outer if joined_in is not None else parent
+        """What a subquery in FROM sees without LATERAL; in a join in parentheses that is not the parent."""
         self.ctes = ctes
         self.items: list[Item] = []
 
@@ -147,9 +149,7 @@ class Scope:
                 return candidates[0], True
             if candidates:
                 return union([*candidates, *unsure]), False
-            unsure.extend(
-                source.everything() for item in scope.items for source in item.sources if not source.complete
-            )
+            unsure.extend(source.everything() for item in scope.items for source in item.sources if not source.complete)
             scope = scope.parent
         return (union(unsure), False) if unsure else None
 

@@ -21,7 +21,13 @@ Found = tuple[StatementFacts, bool]
 
 _NAME_SETTINGS = frozenset({"search_path", "role", "session_authorization"})
 _LANGUAGE_SETTINGS = frozenset(
-    {"standard_conforming_strings", "backslash_quote", "escape_string_warning", "client_encoding", "transform_null_equals"}
+    {
+        "standard_conforming_strings",
+        "backslash_quote",
+        "escape_string_warning",
+        "client_encoding",
+        "transform_null_equals",
+    }
 )
 _TRANSACTION_WORDS = frozenset("begin start commit end rollback abort savepoint release".split())
 _EVERY_EFFECT = frozenset(SessionEffect)
@@ -48,9 +54,7 @@ def _head(tokens: Sequence[Token]) -> str:
 
 
 def _plain(kind: str, *actions: Action, detail: str = "", effects: Iterable[SessionEffect] = ()) -> Found:
-    facts = StatementFacts(
-        kind=kind, actions=frozenset(actions), detail=detail, session_effects=frozenset(effects)
-    )
+    facts = StatementFacts(kind=kind, actions=frozenset(actions), detail=detail, session_effects=frozenset(effects))
     return facts, True
 
 
@@ -92,7 +96,11 @@ def _set(reader: Reader) -> Found:
     name = _setting_name(reader)
     if not name:
         return unknown("setting not known", "set"), True
-    action = Action.TRANSACTION if name in ("transaction", "transaction_isolation", "session_characteristics") else Action.SET
+    action = (
+        Action.TRANSACTION
+        if name in ("transaction", "transaction_isolation", "session_characteristics")
+        else Action.SET
+    )
     return _plain("set", action, detail=name, effects=setting_effects(name))
 
 

@@ -48,6 +48,8 @@ class Walk:
         self.reads_everything = False
         self.copies_data = False
         self.literals_matter = False
+        self.nothing_proven = False
+        """Whether code of somebody's own may run anywhere in the statement."""
         self.predicate = Predicate.NOT_APPLICABLE
         """What restricts the weakest UPDATE, DELETE or MERGE."""
         self.query_predicate = Predicate.NOT_APPLICABLE
@@ -55,13 +57,13 @@ class Walk:
 
     # --- the three walks --------------------------------------------------------------------------------------------
 
-    def expression(self, node: exp.Expression, scope: Scope) -> Value:
+    def expression(self, node: exp.Expr, scope: Scope) -> Value:
         return expressions.evaluate(self, node, scope)
 
-    def query(self, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
+    def query(self, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
         return queries.query(self, node, parent, ctes)
 
-    def write(self, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
+    def write(self, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
         return writes.write(self, node, parent, ctes)
 
     # --- notes ------------------------------------------------------------------------------------------------------
@@ -79,14 +81,27 @@ class Walk:
     def note_operators(self, canonical: Canonical) -> None:
         """Operators and casts are function calls too."""
         if any("." in operator for operator in canonical.operators):
-            self.unknown("user-defined operator")
+            self._distrust("user-defined operator")
         if self.catalog is None:
             return
         contents = self.catalog.contents
         if contents.operators and not contents.operators.isdisjoint(canonical.operators | _IMPLIED_OPERATORS):
-            self.unknown("user-defined operator")
+            self._distrust("user-defined operator")
         if not contents.cast_types.isdisjoint(canonical.types):
-            self.unknown("user-defined cast")
+            self._distrust("user-defined cast")
+
+    def _distrust(self, reason: str) -> None:
+        self.unknown(reason)
+        self.nothing_proven = True
+        self.copies_data = True
+        self.effects.add(SessionEffect.NAME_RESOLUTION)
+
+    def note(self, value: Value) -> None:
+        """A stored column's value is looked at."""
+        if value.sources:
+            self.read |= value.sources
+        if not value.proven:
+            self.unknown("column of unknown origin")
 
     # --- relations --------------------------------------------------------------------------------------------------
 

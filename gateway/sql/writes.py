@@ -27,7 +27,7 @@ _WHEN_PARTS = frozenset("matched source condition then".split())
 class _Target:
     """The table that is written, and what is assigned to its columns."""
 
-    def __init__(self, walk: Walk, node: exp.Expression) -> None:
+    def __init__(self, walk: Walk, node: exp.Expr) -> None:
         self.walk = walk
         self.schema, self.name = name_of(node.args.get("db")), name_of(node.this)
         self.relation: Relation | None = walk.resolve(self.schema, self.name)
@@ -67,9 +67,7 @@ class _Target:
         for column in self.source.columns:
             value = column.value
             arrived = [
-                new
-                for name, new in self.assigned.items()
-                if name == column.name or self._feeds(name, value.sources)
+                new for name, new in self.assigned.items() if name == column.name or self._feeds(name, value.sources)
             ]
             if self.unlisted:
                 arrived.append(everything)
@@ -83,7 +81,7 @@ class _Target:
         return self.relation is not None and self.relation.reference(name) in sources
 
 
-def write(walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
+def write(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
     """Walk a data-modifying statement. Returns what RETURNING shows, None where there is no RETURNING."""
     ctes = queries.with_ctes(walk, node, parent, ctes)
     match node:
@@ -100,7 +98,7 @@ def write(walk: Walk, node: exp.Expression, parent: Scope | None, ctes: Mapping[
             return Rows((), complete=False)
 
 
-def _returning(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) -> Rows | None:
+def _returning(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> Rows | None:
     clause = node.args.get("returning")
     if clause is None:
         return None
@@ -113,7 +111,7 @@ def _returning(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) 
     return rows
 
 
-def _mentions_old_or_new(node: exp.Expression) -> bool:
+def _mentions_old_or_new(node: exp.Expr) -> bool:
     return any(name_of(column.args.get("table")) in ("old", "new") for column in node.find_all(exp.Column))
 
 
@@ -124,12 +122,14 @@ def _restrict(walk: Walk, predicate: Predicate) -> None:
 # --- INSERT -----------------------------------------------------------------------------------------------------------
 
 
-def _insert(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
+def _insert(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
     queries.refuse_others(walk, node, _INSERT_PARTS)
     walk.actions.add(Action.INSERT)
     named = node.this
     target = _Target(walk, named.this if isinstance(named, exp.Schema) else named)
-    names = [_target_name(item) for item in named.expressions] if isinstance(named, exp.Schema) else target.column_names()
+    names = (
+        [_target_name(item) for item in named.expressions] if isinstance(named, exp.Schema) else target.column_names()
+    )
     body = node.args.get("expression")
     if body is not None:
         rows = walk.query(body, scope.parent, scope.ctes)
@@ -145,7 +145,7 @@ def _insert(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
     return _returning(walk, node, target, scope)
 
 
-def _target_name(node: exp.Expression) -> str:
+def _target_name(node: exp.Expr) -> str:
     """The column that an element of a column list or of SET writes: ``c``, ``c[1]``, ``c.field``."""
     while isinstance(node, (exp.Bracket, exp.Paren)):
         node = node.this
@@ -159,7 +159,7 @@ def _target_name(node: exp.Expression) -> str:
     return name_of(node)
 
 
-def _conflict(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) -> None:
+def _conflict(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> None:
     queries.refuse_others(
         walk, node, frozenset({"expressions", "action", "conflict_keys", "where", "index_predicate", "constraint"})
     )
@@ -183,7 +183,7 @@ def _conflict(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) -
 # --- UPDATE, DELETE ---------------------------------------------------------------------------------------------------
 
 
-def _assignments(walk: Walk, items: Sequence[exp.Expression], target: _Target, scope: Scope) -> None:
+def _assignments(walk: Walk, items: Sequence[exp.Expr], target: _Target, scope: Scope) -> None:
     """SET: ``a = 1``, ``(a, b) = (1, 2)``, ``(a, b) = (SELECT …)``, ``(a, b) = ROW(…)``."""
     for item in items:
         if not isinstance(item, exp.EQ):
@@ -208,7 +208,7 @@ def _assignments(walk: Walk, items: Sequence[exp.Expression], target: _Target, s
             target.assign(name, value)
 
 
-def _update(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
+def _update(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
     queries.refuse_others(walk, node, _UPDATE_PARTS)
     walk.actions.add(Action.UPDATE)
     target = _Target(walk, node.this)
@@ -221,7 +221,7 @@ def _update(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
     return _returning(walk, node, target, scope)
 
 
-def _where(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) -> None:
+def _where(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> None:
     where = node.args.get("where")
     if where is None:
         _restrict(walk, Predicate.ABSENT)
@@ -229,7 +229,7 @@ def _where(walk: Walk, node: exp.Expression, target: _Target, scope: Scope) -> N
         _restrict(walk, predicates.restriction(walk, where.this, scope, target.source))
 
 
-def _delete(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
+def _delete(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
     queries.refuse_others(walk, node, _DELETE_PARTS)
     walk.actions.add(Action.DELETE)
     target = _Target(walk, node.this)
@@ -244,7 +244,7 @@ def _delete(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
 # --- MERGE ------------------------------------------------------------------------------------------------------------
 
 
-def _merge(walk: Walk, node: exp.Expression, scope: Scope) -> Rows | None:
+def _merge(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
     queries.refuse_others(walk, node, _MERGE_PARTS)
     walk.actions.add(Action.MERGE)
     target = _Target(walk, node.this)

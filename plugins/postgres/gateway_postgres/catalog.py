@@ -41,6 +41,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
 
+# What is put into the queries below is this text and nothing else.
 _EXTENSION = """
 LEFT JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid
      AND x.deptype = 'e'
@@ -54,7 +55,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 {_EXTENSION}
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_temp_'
-"""
+"""  # noqa: S608
 
 _REST = f"""
 SELECT 'schema', n.nspname, NULL FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
@@ -75,7 +76,7 @@ JOIN pg_catalog.pg_proc p ON p.oid = k.castfunc
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 {_EXTENSION}
 WHERE n.nspname <> 'pg_catalog'
-"""
+"""  # noqa: S608
 
 CATALOG_QUERIES: tuple[str, ...] = (_EMPTY_PATH, _RELATIONS, _COLUMNS, _FUNCTIONS, _REST)
 """To be run in this order in one session that is used for nothing else; the first changes its search_path."""

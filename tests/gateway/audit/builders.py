@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -112,25 +114,29 @@ class FaultyStorage(Storage):
         self.free = 1 << 40
         self.longest_write = 1 << 30
         self.sync_delay = 0.0
+        self.gate = threading.Event()
+        """While clear, writes hang."""
+        self.gate.set()
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
+        assert self.gate.wait(20)
         size = min(len(data), self.longest_write)
         if self.room is not None:
             size = min(size, self.room)
             if size == 0:
-                raise OSError(self.write_errno, "injected")
+                raise OSError(self.write_errno, os.strerror(self.write_errno))
             self.room -= size
         return super().write(descriptor, data[:size], offset)
 
     def sync(self, descriptor: int) -> None:
         time.sleep(self.sync_delay)
         if self.sync_errno:
-            raise OSError(self.sync_errno, "injected")
+            raise OSError(self.sync_errno, os.strerror(self.sync_errno))
         super().sync(descriptor)
 
     def truncate(self, descriptor: int, size: int) -> None:
         if self.truncate_errno:
-            raise OSError(self.truncate_errno, "injected")
+            raise OSError(self.truncate_errno, os.strerror(self.truncate_errno))
         super().truncate(descriptor, size)
 
     def free_bytes(self, directory: Path) -> int:

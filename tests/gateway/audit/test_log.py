@@ -143,8 +143,8 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
 
 def test_memory_is_bounded_and_what_happened_has_room_left(tmp_path: Path) -> None:
     storage = FaultyStorage()
-    log = open_log(tmp_path, storage=storage, buffer_bytes=40_000, look_interval=60)
-    storage.room = 0
+    log = open_log(tmp_path, storage=storage, buffer_bytes=40_000)
+    storage.gate.clear()
     taken = 0
     while log.healthy:
         log.record(statement(taken, intent=True), CONTEXT)
@@ -162,9 +162,11 @@ def test_memory_is_bounded_and_what_happened_has_room_left(tmp_path: Path) -> No
         with pytest.raises(AuditError):
             log.record(record, CONTEXT)
     assert log.counters.held == held, "nothing is taken beyond the bound"
-    storage.room = None
-    with pytest.raises(AuditError):
+    with pytest.raises(AuditError, match="wait for the disk"):
         log.check()
+    storage.gate.set()
+    until(lambda: log.healthy)
+    log.check()
     close(log)
     assert ids(tmp_path) == [f"s-1.{n}.intent" for n in range(taken)] + [f"s-1.{1000 + n}" for n in range(kept)]
     assert verify(tmp_path).ok

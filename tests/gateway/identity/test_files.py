@@ -21,11 +21,16 @@ def test_a_private_file_is_for_its_owner_only(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "secret"
     write_private(path, b"old")
-    with pytest.raises(TypeError):
-        write_private(path, "not bytes")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_private(path, b"new")
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 

@@ -17,9 +17,14 @@ from gateway.identity.store import TokenRecord, TokenStore
 VERIFIER = derive_verifier("qg_secret", salt=b"0123456789abcdef")
 
 
-def record(identifier: str, principal: str = "ana@example.com", **changes) -> TokenRecord:
-    values = {"resources": frozenset({"shop-prod"}), "created": 1000.0, "expires": 2000.0} | changes
-    return TokenRecord(identifier, principal, VERIFIER, **values)
+def record(
+    identifier: str,
+    principal: str = "ana@example.com",
+    *,
+    resources: frozenset[str] = frozenset({"shop-prod"}),
+    expires: float | None = 2000.0,
+) -> TokenRecord:
+    return TokenRecord(identifier, principal, VERIFIER, resources, 1000.0, expires)
 
 
 @pytest.fixture

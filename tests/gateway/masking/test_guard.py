@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.statement import Action, ColumnRef, ObjectRef, Predicate, StatementFacts
 from gateway.masking.guard import RULES, guard
+from gateway.sql.analyse import analyse
+from gateway.sql.state import NameResolution
 
 EMAIL = ColumnRef("public", "customers", "email")
 CITY = ColumnRef("public", "customers", "city")
@@ -83,6 +85,8 @@ def writes(*targets: ObjectRef) -> dict[str, Any]:
         ("relabel", facts(Action.ALTER, **writes(CUSTOMERS))),
         ("relabel", facts(Action.ALTER, columns_written=frozenset({EMAIL}))),
         ("relabel", facts(Action.ALTER, reads_everything=True)),
+        ("relabel", facts(Action.ALTER, copies_data=True)),
+        ("relabel", facts(Action.ALTER, copies_data=True, **writes(ORDERS))),
     ],
 )
 def test_what_cannot_be_masked_is_refused(rule: str, statement: StatementFacts) -> None:
@@ -150,3 +154,54 @@ def test_other_labels_are_not_minded() -> None:
 
 def test_every_rule_has_a_reason_of_its_own() -> None:
     assert len(REASONS) == len(set(REASONS.values())) == len(RULES)
+
+
+def statement(text: str) -> StatementFacts:
+    """The facts of a text that needs no catalog."""
+    (found,) = analyse(text, NameResolution(), None).statements
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT a",
+        "SET application_name = 'x'",
+        "SHOW server_version",
+        "RESET ALL",
+        "CLOSE ALL",
+        "DEALLOCATE ALL",
+        "DEALLOCATE a",
+        "DISCARD ALL",
+        "LISTEN a",
+        "UNLISTEN *",
+        "NOTIFY a, 'b'",
+    ],
+)
+def test_what_drivers_send_on_their_own_goes_through(text: str) -> None:
+    assert guard(statement(text), labels_of=labels_of, masked=MASKED, inference=False) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DO $$ BEGIN END $$",
+        "CALL p()",
+        "PREPARE a AS SELECT 1",
+        "EXECUTE a",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "FETCH ALL FROM c",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TRIGGER t BEFORE INSERT ON a EXECUTE FUNCTION f()",
+        "CREATE RULE r AS ON SELECT TO a DO INSTEAD SELECT 1",
+        "ALTER SCHEMA public RENAME TO other",
+        "ALTER TABLE customers RENAME COLUMN email TO e",
+        "COPY customers TO STDOUT",
+        "not SQL at all",
+    ],
+)
+def test_texts_that_could_get_around_a_mask_are_refused(text: str) -> None:
+    assert guard(statement(text), labels_of=labels_of, masked=MASKED, inference=True) is not None

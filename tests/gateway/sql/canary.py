@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
+from psycopg import pq
+from psycopg.pq import ExecStatus
 
-from gateway.domain.statement import Analysis, ColumnRef
+from gateway.domain.statement import ACTION_GROUPS, Analysis, ColumnRef, StatementFacts
 from gateway.sql.analyse import analyse
 from gateway.sql.catalog import Catalog
 from gateway.sql.state import NameResolution
+from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 
 SCHEMA = Path(__file__).with_name("shop.sql").read_text()
 STATE = NameResolution(search_path=("public",), role="postgres")
 _MARK = re.compile(r"canary\.([a-z_0-9]+)\.([a-z]+)", re.IGNORECASE)
+
+
+_WRITES = ACTION_GROUPS["write"]
 
 
 @dataclass(frozen=True)
@@ -65,50 +70,58 @@ def spread(catalog: Catalog, columns: frozenset[ColumnRef]) -> set[ColumnRef]:
     return set(columns).union(*(catalog.related_columns(column) for column in columns))
 
 
-def check(connection: psycopg.Connection[tuple[object, ...]], catalog: Catalog, text: str, state: NameResolution = STATE) -> Outcome:
+def check(
+    connection: psycopg.Connection[tuple[object, ...]], catalog: Catalog, text: str, state: NameResolution = STATE
+) -> Outcome:
     """Run ``text`` in a transaction that is rolled back and compare every row with the last statement's outputs."""
     analysis = analyse(text, state, catalog)
+    server = connection.pgconn
+    server.exec_(b"BEGIN")
+    try:
+        result = server.exec_(text.encode())
+        if result.status == ExecStatus.COPY_OUT:
+            rows, width = _copied(server), result.nfields
+        elif result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            rows, width = _rows(result), result.nfields
+        else:
+            return Outcome(analysis, (), result.error_message.decode().splitlines()[0])
+    finally:
+        server.exec_(b"ROLLBACK")
+    facts = analysis.statements[-1]
     leaks: list[str] = []
-    width = 0
-    with connection.cursor() as cursor:
-        try:
-            cursor.execute(text.encode())
-            result = cursor.pgresult
-            while cursor.nextset():
-                result = cursor.pgresult
-        except psycopg.Error as error:
-            connection.rollback()
-            return Outcome(analysis, (), str(error).splitlines()[0])
-        assert result is not None
-        width = result.nfields
-        facts = analysis.statements[-1]
-        outputs = facts.outputs
-        trusted = outputs is not None and len(outputs) == width
-        for column in range(width):
-            for row in range(result.ntuples):
-                came = marked(_text(result.get_value(row, column)) or "")
-                if came and trusted and outputs is not None and outputs[column].proven:
-                    missing = came - spread(catalog, outputs[column].sources)
-                    leaks += [f"column {column + 1}: {one}" for one in missing]
-                    if not missing and outputs[column].bare and not came <= spread(catalog, outputs[column].sources):
-                        leaks.append(f"column {column + 1}: not bare")
-                if came and not facts.reads_everything:
-                    unread = came - spread(catalog, facts.columns_read)
-                    leaks += [f"not in columns_read: {one}" for one in unread]
-            if facts.kind == "select":
-                leaks += _origin_leaks(catalog, result, column)
-        connection.rollback()
-    return Outcome(analysis, tuple(sorted(set(leaks))), None, width)
+    for column in range(width):
+        came: set[ColumnRef] = set().union(*(marked(row[column]) for row in rows))
+        leaks += _claims(catalog, facts, column, width, came)
+        if not facts.actions & _WRITES and result.ftable(column):
+            # The server's own word, as the catalog explains it. Behind a write it may be wrong.
+            origin = catalog.origin(result.ftable(column), result.ftablecol(column))
+            if origin is not None and origin.known:
+                leaks += [f"origin of column {column + 1}: {one}" for one in came - spread(catalog, origin.columns)]
+    return Outcome(analysis, tuple(sorted(leaks)), None, width)
 
 
-def _origin_leaks(catalog: Catalog, result: psycopg.pq.abc.PGresult, column: int) -> list[str]:
-    """The server's own word, as the catalog explains it."""
-    if not result.ftable(column):
-        return []
-    origin = catalog.origin(result.ftable(column), result.ftablecol(column))
-    if origin is None or not origin.known:
-        return []
-    came: set[ColumnRef] = set()
-    for row in range(result.ntuples):
-        came |= marked(_text(result.get_value(row, column)) or "")
-    return [f"origin of column {column + 1}: {one}" for one in came - spread(catalog, origin.columns)]
+def _rows(result: pq.abc.PGresult) -> list[list[str]]:
+    return [
+        [_text(result.get_value(row, column)) or "" for column in range(result.nfields)]
+        for row in range(result.ntuples)
+    ]
+
+
+def _copied(server: pq.abc.PGconn) -> list[list[str]]:
+    rows = []
+    while True:
+        size, data = server.get_copy_data(0)
+        if size < 0:
+            server.get_result()
+            return rows
+        rows.append(bytes(data).decode().rstrip("\n").split("\t"))
+
+
+def _claims(catalog: Catalog, facts: StatementFacts, column: int, width: int, came: set[ColumnRef]) -> list[str]:
+    """The claims about one result column that what came out of it contradicts."""
+    wrong = []
+    if facts.outputs is not None and len(facts.outputs) == width and facts.outputs[column].proven:
+        wrong += [f"column {column + 1}: {one}" for one in came - spread(catalog, facts.outputs[column].sources)]
+    if not facts.reads_everything:
+        wrong += [f"columns_read: {one}" for one in came - spread(catalog, facts.columns_read)]
+    return wrong

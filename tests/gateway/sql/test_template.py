@@ -12,7 +12,8 @@ import sqlglot
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.sql import template
+from gateway.sql import lexer, template
+from gateway.sql.lexer import Kind
 
 Strip = Callable[[bytes], bytes | None]
 
@@ -184,7 +185,7 @@ def alike(draw: st.DrawFn) -> tuple[str, str]:
     return first, second
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(alike())
 @example(("select 1.5", "select 1 .5"))
 @example(("select 'a' 'b'", "select 'a''b'"))
@@ -192,6 +193,24 @@ def test_texts_with_one_template_have_the_same_tokens(texts: tuple[str, str]) ->
     first, second = (template.strip_literals(text.encode()) for text in texts)
     if first is not None and first == second:
         assert tokens(texts[0]) == tokens(texts[1])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from([*PIECES, *[" "] * 10]), max_size=25).map("".join))
+@example("select '' '' U&\"a\" uescape '!'")
+def test_the_servers_lexical_rules_find_the_same_tokens_in_a_text_and_its_template(text: str) -> None:
+    stripped = template.strip_literals(text.encode())
+    if stripped is not None:
+        assert server_tokens(text) == server_tokens(stripped.decode())
+
+
+def server_tokens(text: str) -> list[tuple[Kind, str]] | str:
+    """As the server's rules cut it; an error is an answer too."""
+    try:
+        found = lexer.tokenize(text, standard_conforming_strings=True, limit=1000)
+    except lexer.LexError as error:
+        return str(error)
+    return [(token.kind, "" if token.kind in (Kind.STRING, Kind.NUMBER) else token.value) for token in found]
 
 
 @settings(max_examples=500, deadline=None)

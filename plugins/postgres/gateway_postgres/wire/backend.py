@@ -6,6 +6,7 @@ Names and tags that a client's encoding decides about are bytes; error and notic
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +21,6 @@ from gateway_postgres.wire.codec import (
     cstring,
     format_codes,
     frame,
-    int16,
     int32,
     uint16,
     uint32,
@@ -197,6 +197,10 @@ class FieldDescription:
     format: int
 
 
+_COLUMN: Final = struct.Struct("!IhIhih")
+"""A column after its name: the fields of ``FieldDescription`` in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowDescription:
     """The columns of the rows to come."""
@@ -209,15 +213,8 @@ class RowDescription:
         """The whole message."""
         parts = [uint16(len(self.fields))]
         for column in self.fields:
-            parts += (
-                cstring("RowDescription", column.name),
-                uint32(column.table_oid),
-                int16(column.attnum),
-                uint32(column.type_oid),
-                int16(column.typlen),
-                int32(column.typmod),
-                int16(column.format),
-            )
+            numbers = (column.table_oid, column.attnum, column.type_oid, column.typlen, column.typmod, column.format)
+            parts += (cstring("RowDescription", column.name), _COLUMN.pack(*numbers))
         return frame(self.type, *parts)
 
     @classmethod
@@ -225,15 +222,7 @@ class RowDescription:
         """From the body."""
         reader = Reader("RowDescription", body)
         fields = tuple(
-            FieldDescription(
-                name=reader.cstring("a column name"),
-                table_oid=reader.uint32("a table OID"),
-                attnum=reader.int16("an attribute number"),
-                type_oid=reader.uint32("a type OID"),
-                typlen=reader.int16("a type length"),
-                typmod=reader.int32("a type modifier"),
-                format=reader.int16("a format code"),
-            )
+            FieldDescription(reader.cstring("a column name"), *reader.record(_COLUMN, "a column"))
             for _ in range(reader.uint16("the number of columns"))
         )
         reader.finish()

@@ -131,6 +131,10 @@ class Reader:
         value: int = _UINT32.unpack_from(self._body, self._advance(4, what))[0]
         return value
 
+    def record(self, layout: struct.Struct, what: str) -> tuple[int, ...]:
+        """Several numbers at once."""
+        return layout.unpack_from(self._body, self._advance(layout.size, what))
+
     def codes(self, what: str) -> tuple[int, ...]:
         """A counted list of signed two-byte numbers."""
         count = self.uint16(what)

@@ -6,6 +6,7 @@ belong to a login and are in ``gateway_postgres.wire.authentication``.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -14,6 +15,7 @@ from typing import ClassVar, Final, Self
 
 from gateway.errors import RemoteProtocolError
 from gateway_postgres.wire.codec import (
+    NULL_LENGTH,
     Buffer,
     Reader,
     counted,
@@ -25,6 +27,12 @@ from gateway_postgres.wire.codec import (
     uint16,
     uint32,
 )
+
+_SHORT: Final = 16 * 1024
+"""Up to this many bytes a copy of a body costs nothing."""
+
+_UINT16: Final = struct.Struct("!H")
+_INT32: Final = struct.Struct("!i")
 
 
 class Target(IntEnum):
@@ -147,6 +155,36 @@ class BindHeader:
     @classmethod
     def decode(cls, body: Buffer) -> Self:
         """From the body."""
+        if len(body) > _SHORT:
+            return cls._decode_slowly(body)
+        return cls.decode_at(bytes(body), 0, len(body))
+
+    @classmethod
+    def decode_at(cls, data: bytes, start: int, end: int) -> Self:
+        """From the body that lies at ``data[start:end]``, without a copy of the values; once for each execution."""
+        try:
+            portal_end = data.index(0, start, end)
+            statement_end = data.index(0, portal_end + 1, end)
+            at = statement_end + 1
+            at += 2 + 2 * _UINT16.unpack_from(data, at)[0]
+            count: int = _UINT16.unpack_from(data, at)[0]
+            at += 2
+            for _ in range(count):
+                size = _INT32.unpack_from(data, at)[0]
+                at += 4 if size == NULL_LENGTH else 4 + size
+                if size < NULL_LENGTH or at > end:
+                    raise ValueError
+            results = _UINT16.unpack_from(data, at)[0]
+            formats = struct.unpack_from(f"!{results}h", data, at + 2) if results else ()
+            if at + 2 + 2 * results != end:
+                raise ValueError
+        except (ValueError, struct.error):
+            # Read once more, to say what is wrong with it.
+            return cls._decode_slowly(data[start:end])
+        return cls(data[start:portal_end], data[portal_end + 1 : statement_end], count, formats)
+
+    @classmethod
+    def _decode_slowly(cls, body: Buffer) -> Self:
         reader = Reader("Bind", body)
         portal = reader.cstring("the portal name")
         statement = reader.cstring("the statement name")

@@ -1,0 +1,215 @@
+"""The tour: what each person sees, what nobody can do, and the proof of it. Every line is a promise that is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.demo.stage import AGENT, ANALYST, SUPPORT, Stage
+
+Row = Sequence[object]
+
+
+class Tour:
+    """Plays the story on a stage and counts broken promises."""
+
+    def __init__(self, stage: Stage, console: Console) -> None:
+        self._stage = stage
+        self._console = console
+        self._secrets = self._sensitive_values()
+        self.kept = 0
+        self.broken: list[str] = []
+
+    def _sensitive_values(self) -> set[str]:
+        text = self._stage.shop.psql("COPY (SELECT email, tax_number, card_number FROM customers) TO STDOUT")
+        return {value for line in text.splitlines() for value in line.split("\t") if value and value != "\\N"}
+
+    # --- telling ------------------------------------------------------------------------------------------------
+
+    def _chapter(self, title: str) -> None:
+        self._console.print(f"\n[bold]{title}[/]")
+
+    def _promise(self, text: str, kept: bool, detail: str = "") -> None:
+        if kept:
+            self.kept += 1
+            self._console.print(f"  [green]✓[/] {text}", highlight=False, soft_wrap=True)
+        else:
+            self.broken.append(text)
+            self._console.print(f"  [bold red]✗ {text}[/] {detail}", highlight=False, soft_wrap=True)
+
+    def _show(self, statement: str, names: Sequence[str], rows: Sequence[Row]) -> None:
+        self._console.print(f"  [dim]{statement}[/]", highlight=False, soft_wrap=True)
+        table = Table(box=None, pad_edge=False, show_header=True, header_style="bold", padding=(0, 2, 0, 0))
+        table.add_column("")
+        for name in names:
+            table.add_column(name)
+        for row in rows:
+            table.add_row(" ", *("NULL" if value is None else str(value) for value in row))
+        self._console.print(table)
+
+    # --- the story ----------------------------------------------------------------------------------------------
+
+    async def play(self) -> bool:
+        """Whether every promise was kept."""
+        await self._what_each_person_sees()
+        await self._getting_around()
+        await self._destruction()
+        await self._writing()
+        self._proof()
+        return not self.broken
+
+    async def _what_each_person_sees(self) -> None:
+        self._chapter("The same question, asked by three people")
+        statement = "SELECT full_name, email, tax_number, card_number FROM customers ORDER BY id LIMIT 2"
+        for who, what, hidden in (
+            (SUPPORT, "support reads e-mail and tax number; of a card only the last four digits", (3,)),
+            (ANALYST, "an analyst sees neither e-mail, tax number nor card", (1, 2, 3)),
+            (AGENT, "an agent that acts for the analyst sees no more than she does", (1, 2, 3)),
+        ):
+            session = await self._connect(who)
+            rows = [tuple(row.values()) for row in await session.fetch(statement)]
+            self._console.print(f"\n  [bold cyan]{who}[/]", highlight=False)
+            self._show(statement, ("full_name", "email", "tax_number", "card_number"), rows)
+            clear = {index for row in rows for index, value in enumerate(row) if str(value).strip() in self._secrets}
+            self._promise(what, clear == {1, 2, 3} - set(hidden), f"in clear: columns {sorted(clear)}")
+            await session.close()
+
+    async def _getting_around(self) -> None:
+        self._chapter("The analyst tries to get around the mask")
+        session = await self._connect(ANALYST)
+        attempts = (
+            "SELECT reverse(email) FROM customers",
+            "SELECT substr(email, 1, 5), substr(email, 6) FROM customers",
+            "SELECT harmless AS city FROM (SELECT email AS harmless FROM customers) AS x",
+            "SELECT full_name || ' <' || email || '>' FROM customers",
+            "SELECT c FROM customers c",
+            "SELECT to_jsonb(c) FROM customers c",
+            "SELECT string_agg(email, ',') FROM customers",
+            "WITH a(b) AS (SELECT email FROM customers) SELECT upper(b) FROM a",
+            "SELECT city FROM orders o, LATERAL (SELECT email AS city FROM customers WHERE id = o.customer_id) l",
+            "SELECT email::int FROM customers",
+            "CREATE TABLE mine AS SELECT email FROM customers",
+            "UPDATE customers SET full_name = email WHERE id = 1 RETURNING full_name",
+            "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT email FROM customers LIMIT 1); END $$",
+            "SELECT histogram_bounds::text FROM pg_stats WHERE tablename = 'customers'",
+            "SELECT query_to_xml('SELECT email FROM customers', true, false, '')::text",
+        )
+        for statement in attempts:
+            answer = await self._attempt(session, statement)
+            leaked = [value for value in self._secrets if value in answer or value[::-1] in answer]
+            self._promise(f"{statement}  [dim]{_short(answer)}[/]", not leaked, "LEAKED")
+        await session.close()
+
+    async def _destruction(self) -> None:
+        self._chapter("Nobody destroys production")
+        for who, statement in (
+            (SUPPORT, "DROP TABLE orders"),
+            (SUPPORT, "TRUNCATE order_items"),
+            (SUPPORT, "UPDATE customers SET vip = true"),
+            (SUPPORT, "DELETE FROM order_items WHERE 1 = 1"),
+            (AGENT, "INSERT INTO products (sku, name, category, price) VALUES ('X', 'X', 'X', 1)"),
+        ):
+            session = await self._connect(who)
+            before = self._census()
+            answer = await self._attempt(session, statement)
+            refused = "access denied" in answer or "not allowed" in answer or "needs a WHERE" in answer
+            self._promise(f"{who}: {statement}  [dim]{_short(answer)}[/]", refused and self._census() == before)
+            await session.close()
+
+    async def _writing(self) -> None:
+        self._chapter("Ordinary work goes on")
+        session = await self._connect(SUPPORT)
+        answer = await session.execute("UPDATE customers SET vip = true WHERE id = 7")
+        self._promise(f"{SUPPORT}: UPDATE customers SET vip = true WHERE id = 7  [dim]{answer}[/]", answer == "UPDATE 1")
+        async with session.transaction():
+            refused = await self._attempt(session, "SELECT 1/0", savepoint=True)
+            total = await session.fetchval("SELECT count(*) FROM orders WHERE customer_id = $1", 7)
+        self._promise(
+            f"transactions, prepared statements and savepoints work as ever  [dim]{total} orders[/]",
+            "division by zero" in refused and isinstance(total, int),
+        )
+        await session.close()
+
+    def _proof(self) -> None:
+        self._chapter("The audit knows all of it")
+        tail = self._audit("tail", "--lines", "8", "--outcome", "refused")
+        for line in tail.stdout.splitlines():
+            self._console.print(f"  [dim]{line[:150]}[/]", highlight=False, markup=True, soft_wrap=True)
+        self._promise("every refusal is there, with the person behind it", tail.stdout.count("refused") >= 8)
+        agent = self._audit("tail", "--principal", AGENT)
+        self._promise(f"so is whom the agent acted for ({ANALYST})", ANALYST in agent.stdout)
+        verified = self._audit("verify")
+        self._promise("the trail verifies: nothing changed, dropped or reordered", verified.returncode == 0, verified.stdout)
+        segment = max((self._stage.data_dir / "audit").glob("*.jsonl"), key=lambda path: path.stat().st_size)
+        original = segment.read_bytes()
+        segment.write_bytes(original.replace(b"DROP TABLE orders", b"DROP TABLE 0rders", 1))
+        tampered = self._audit("verify")
+        segment.write_bytes(original)
+        self._promise("one changed byte in it is found", tampered.returncode == 1, tampered.stdout)
+
+    # --- helpers ------------------------------------------------------------------------------------------------
+
+    async def _connect(self, who: str) -> Any:
+        import asyncpg
+
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=self._stage.port,
+            user=who,
+            password=self._stage.tokens[who],
+            database="shop-prod",
+            ssl=self._stage.trust(),
+        )
+
+    async def _attempt(self, session: Any, statement: str, *, savepoint: bool = False) -> str:
+        """Everything that the client gets to see of a statement, as text."""
+        import asyncpg
+
+        seen: list[str] = []
+        listener: Callable[[object, object], None] = lambda _, message: seen.append(str(message))  # noqa: E731
+        session.add_log_listener(listener)
+        try:
+            if savepoint:
+                async with session.transaction():
+                    seen += [str(tuple(row.values())) for row in await session.fetch(statement)]
+            else:
+                seen += [str(tuple(row.values())) for row in await session.fetch(statement)]
+        except asyncpg.PostgresError as error:
+            seen += [str(value) for value in error.as_dict().values()]
+            seen.insert(0, str(error))
+        finally:
+            session.remove_log_listener(listener)
+        return "\n".join(seen) or "no rows"
+
+    def _census(self) -> str:
+        """How much there is in the shop, and how many are VIPs."""
+        return self._stage.shop.psql(
+            "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM order_items),"
+            " (SELECT count(*) FROM products), (SELECT count(*) FROM customers WHERE vip)"
+        )
+
+    def _audit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gateway.cli", "audit", *arguments, "--data-dir", str(self._stage.data_dir)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _short(answer: str) -> str:
+    first = answer.splitlines()[0]
+    return (first if len(first) <= 60 else first[:57] + "...").replace("[", "\\[")
+
+
+def play(stage: Stage, console: Console) -> int:
+    """The tour's exit status: 0 if every promise was kept."""
+    tour = Tour(stage, console)
+    kept = asyncio.run(tour.play())
+    if kept:
+        console.print(f"\n[bold green]All {tour.kept} promises kept.[/]")
+        return 0
+    console.print(f"\n[bold red]{len(tour.broken)} promises broken, {tour.kept} kept.[/]")
+    return 1

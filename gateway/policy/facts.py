@@ -3,8 +3,8 @@
 Three degrees of certainty:
 
 * *proven*: nothing opaque, everything resolved;
-* *unsure* (``opaque`` reasons): kind, actions, predicate and detail are what the text says, but it may touch other
-  objects, functions, columns and labels than it names;
+* *unsure* (``opaque`` reasons): kind, detail, actions and predicate are what the text says, but it may touch other
+  objects, functions, columns, labels and settings than it names;
 * *unknown* (the action ``unknown``): it could do anything.
 
 What restricts applies unless it is shown not to; what allows applies only if it is shown to.
@@ -98,11 +98,11 @@ class StatementView:
         facts = self.facts
         if policy.actions.isdisjoint(self.actions):
             return False
+        if self.unsure:
+            return True
         # Only SET gets as far as this with settings, since a policy that has them is about nothing else.
         if policy.settings is not None and facts.detail and not policy.settings.matches(facts.detail):
             return False
-        if self.unsure:
-            return True
         if policy.objects is not None and not any(
             policy.objects.possible(ref) for action in policy.actions & self.actions for ref in self.objects_of(action)
         ):
@@ -113,7 +113,7 @@ class StatementView:
         """Whether an allowing policy's matchers, actions, objects and condition aside, certainly apply."""
         facts = self.facts
         if policy.labels is not None and (
-            self.unknown or not self.labels or not all(map(policy.labels.matches, self.labels))
+            self.unknown or not self.request.labels or not all(map(policy.labels.matches, self.labels))
         ):
             return False
         if policy.functions is not None and (
@@ -121,7 +121,7 @@ class StatementView:
         ):
             return False
         return policy.settings is None or (
-            not self.unknown and bool(facts.detail) and policy.settings.matches(facts.detail)
+            not self.unsure and bool(facts.detail) and policy.settings.matches(facts.detail)
         )
 
     def variables(self) -> dict[str, CelInput]:

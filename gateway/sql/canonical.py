@@ -293,9 +293,9 @@ class _Writer:
             if name in ("character", "char", "bit", "national", "nchar") and self.word() == "varying":
                 self.at += 1
         self.type_modifier()
-        if name in ("time", "timestamp") and first.kind is Kind.WORD:
-            if self.word() in ("with", "without") and self.word(1) == "time" and self.word(2) == "zone":
-                self.at += 3
+        zoned = self.word() in ("with", "without") and self.word(1) == "time" and self.word(2) == "zone"
+        if zoned and name in ("time", "timestamp") and first.kind is Kind.WORD:
+            self.at += 3
         if name == "interval":
             while self.word() in _INTERVAL_FIELDS:
                 self.at += 1
@@ -552,9 +552,8 @@ def _sample(writer: _Writer) -> bool:
 
 def _frame(writer: _Writer) -> bool:
     """A window frame, up to the parenthesis that ends the window."""
-    if (
-        not writer.calls
-        or writer.previous() in ("(", ",", "as", ".")
+    if not writer.calls or (
+        writer.previous() in ("(", ",", "as", ".")
         and writer.word(1)
         not in (
             "between",

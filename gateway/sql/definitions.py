@@ -81,10 +81,9 @@ def _create(reader: Reader) -> Found:
         actions.add(Action.GRANT)
     if kind in _CODE_WORDS:
         walk.unknown(f"definition of {kind}")
-    elif kind == "schema" and reader.has("create", "grant"):
+    elif kind == "schema" and any(t.kind is Kind.WORD and t.value in ("create", "grant") for t in reader.rest()):
         # The elements of a schema are statements of their own.
-        if sum(token.kind is Kind.WORD and token.value in ("create", "grant") for token in reader.tokens) > 1:
-            walk.unknown("elements of a schema")
+        walk.unknown("elements of a schema")
     return _facts(
         walk,
         "create",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gateway.domain.statement import ObjectRef
 from gateway.sql.functions import Purity
 from gateway.sql.names import name_of
 from gateway.sql.scope import SYSTEM_COLUMNS, Rows, Scope
@@ -170,7 +171,7 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
     if not schema and isinstance(node.this, str) and name.lower() in ("all", "some", "any"):
         return union([evaluate(walk, argument, scope) for argument in arguments])
     if name == "current of" and not schema:
-        return UNPROVEN
+        return CONSTANT
     if name == "current_setting" and schema in ("", "pg_catalog"):
         return _current_setting(walk, arguments, scope)
     purity = walk.purity(schema, name)
@@ -194,12 +195,9 @@ def _current_setting(walk: Walk, arguments: list[exp.Expr], scope: Scope) -> Val
     for argument in arguments:
         evaluate(walk, argument, scope)
     first = arguments[0] if arguments else None
-    if isinstance(first, exp.Literal) and first.is_string and "." not in first.this:
-        if walk.purity("pg_catalog", "current_database") is Purity.PURE and not _shadowed(walk, "current_setting"):
-            return CONSTANT
+    plain = isinstance(first, exp.Literal) and first.is_string and "." not in first.this
+    if plain and walk.catalog is not None and not walk.catalog.functions("current_setting"):
+        walk.functions.add(ObjectRef("pg_catalog", "current_setting", "function"))
+        return CONSTANT
     walk.unknown("function current_setting")
     return UNPROVEN
-
-
-def _shadowed(walk: Walk, name: str) -> bool:
-    return walk.catalog is None or bool(walk.catalog.functions(name))

@@ -21,6 +21,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.lexer import Token
 from gateway.sql.names import UNCERTAIN, name_of
 from gateway.sql.scope import Rows
+from gateway.sql.splitting import without_like_rows
 from gateway.sql.state import NameResolution
 from gateway.sql.walk import NO_CTES, Walk
 
@@ -57,7 +58,7 @@ def query_facts(
 
 def parse(tokens: Sequence[Token]) -> tuple[exp.Expr, Canonical]:
     """The parsed form of a query or data-modifying statement. Raises ``Unsupported``."""
-    canonical = canonicalise(tokens)
+    canonical = canonicalise(without_like_rows(tokens))
     try:
         trees = sqlglot.parse(canonical.text, dialect="postgres")
     except SqlglotError:

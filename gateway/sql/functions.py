@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 
 
@@ -78,7 +77,8 @@ regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop 
 last_value lag lead nth_value
 """
 _OTHER_TYPES = """
-abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmask network set_masklen text macaddr8_set7bit
+abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmask network set_masklen text
+macaddr8_set7bit
 area box center circle diagonal diameter height isclosed isopen isparallel isperp isvertical ishorizontal line lseg
 npoints path pclose point polygon popen radius slope width bound_box
 enum_first enum_last enum_range
@@ -86,7 +86,8 @@ array_to_tsvector numnode phraseto_tsquery plainto_tsquery querytree setweight s
 json_to_tsvector jsonb_to_tsvector ts_delete ts_filter ts_headline ts_rank ts_rank_cd tsquery_phrase tsvector_to_array
 websearch_to_tsquery ts_debug ts_parse ts_token_type
 gen_random_uuid uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
-xml xmlattributes xmlcomment xmlconcat xmlelement xmlforest xmlroot xpath xpath_exists xml_is_well_formed xml_is_well_formed_content
+xml xmlattributes xmlcomment xmlconcat xmlelement xmlforest xmlroot xpath xpath_exists xml_is_well_formed
+xml_is_well_formed_content
 xml_is_well_formed_document
 num_nonnulls num_nulls pg_typeof pg_basetype coalesce greatest least nullif merge_action hash_array
 """

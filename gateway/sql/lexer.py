@@ -24,7 +24,7 @@ class Kind(IntEnum):
 
 
 class Token(NamedTuple):
-    """``value`` is what the token means: the folded name, the decoded string, the operator. ``start`` counts characters."""
+    """``value`` is what it means: the folded name, the decoded string, the operator. ``start`` counts characters."""
 
     kind: Kind
     value: str

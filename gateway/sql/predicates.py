@@ -42,6 +42,8 @@ _OPPOSITE: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.NullSafeEQ: exp.NullSafeNEQ,
     exp.NullSafeNEQ: exp.NullSafeEQ,
 }
+_NEUTRAL: dict[type[exp.Expr], str] = {exp.Add: "0", exp.Sub: "0", exp.Mul: "1", exp.Div: "1", exp.DPipe: ""}
+"""Operators, and the right operand that leaves the left one as it is."""
 _COMPARED = (exp.Literal, exp.Parameter, exp.Null, exp.Boolean)
 
 
@@ -133,7 +135,8 @@ def _negates(part: exp.Expr, other: exp.Expr) -> bool:
     if isinstance(part, exp.Not) and part.this.unnest() == other:
         return True
     if isinstance(part, exp.Is) and isinstance(other, exp.Is) and part.this == other.this:
-        return bool(part.expression == other.expression) and bool(part.args.get("negate")) != bool(other.args.get("negate"))
+        differ = bool(part.args.get("negate")) != bool(other.args.get("negate"))
+        return differ and bool(part.expression == other.expression)
     opposite = _OPPOSITE.get(type(part))
     return (
         opposite is not None
@@ -214,15 +217,10 @@ def _compare(walk: Walk, node: exp.Expr) -> bool | None:
 
 
 def _plain(node: exp.Expr) -> exp.Expr:
-    """Without what leaves a value as it is: parentheses, casts, ``+ 0``, ``- 0``, ``* 1``, ``|| ''``."""
+    """Without what leaves a value as it is: parentheses, casts, ``+ 0``, ``- 0``, ``* 1``, ``/ 1``, ``|| ''``."""
     while True:
-        if isinstance(node, (exp.Paren, exp.Cast)):
-            node = node.this
-        elif isinstance(node, (exp.Add, exp.Sub)) and _is_literal(node.expression, "0"):
-            node = node.this
-        elif isinstance(node, (exp.Mul, exp.Div)) and _is_literal(node.expression, "1"):
-            node = node.this
-        elif isinstance(node, exp.DPipe) and _is_literal(node.expression, ""):
+        neutral = _NEUTRAL.get(type(node))
+        if isinstance(node, (exp.Paren, exp.Cast)) or (neutral is not None and _is_literal(node.expression, neutral)):
             node = node.this
         elif isinstance(node, exp.Add) and _is_literal(node.this, "0"):
             node = node.expression

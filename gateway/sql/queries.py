@@ -89,7 +89,7 @@ def _recursive(walk: Walk, name: str, cte: exp.Expr, parent: Scope | None, visib
     for _ in range(_MOST_ROUNDS):
         visible[name] = rename(rows, cte.args["alias"])
         following = _union_rows(walk, rows, query(walk, body.expression, parent, visible))
-        if [c.value.sources for c in following.columns] == [c.value.sources for c in rows.columns]:
+        if [c.value for c in following.columns] == [c.value for c in rows.columns]:
             _set_clauses(walk, body, following, parent, visible)
             return following
         rows = following
@@ -336,9 +336,7 @@ def _ordinal_or_expression(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope)
 # --- FROM -------------------------------------------------------------------------------------------------------------
 
 
-def from_clause(
-    walk: Walk, clause: exp.Expr | None, joins: Sequence[exp.Expr] | None, scope: Scope
-) -> None:
+def from_clause(walk: Walk, clause: exp.Expr | None, joins: Sequence[exp.Expr] | None, scope: Scope) -> None:
     """Add the items of a FROM clause to ``scope``."""
     if clause is not None:
         from_item(walk, clause.this, scope)
@@ -459,9 +457,7 @@ def _alias(alias: exp.Expr | None) -> str:
     return name_of(alias.this) if alias is not None else ""
 
 
-def _function(
-    walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | None, scope: Scope
-) -> Source:
+def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Source:
     """A function in FROM; its arguments see the items before it."""
     if not isinstance(function, exp.Anonymous):
         walk.unknown(f"unsupported FROM item {type(function).__name__}")

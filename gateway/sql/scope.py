@@ -27,7 +27,7 @@ class Source:
     """A row with a name: a table, a subquery or a function in FROM.
 
     ``complete`` False: the row may have columns that are not listed, so a name not found here may still be one of them.
-    ``stored`` says that system columns exist. ``hits`` counts the references to it; ``key`` is a table's schema and name.
+    ``stored`` says that system columns exist. ``hits`` counts the references; ``key`` is a table's schema and name.
     """
 
     __slots__ = ("alias", "by_name", "columns", "complete", "hits", "key", "stored")

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain.decision import Effect
+from gateway.domain.resource import Resource
+from gateway.domain.statement import Analysis
 from gateway.policy.compile import compile_policies
 from gateway.policy.library import library_names, load_library, read_library
 from gateway.policy.verify import verify_samples
+from gateway.sql.analyse import analyse
+from gateway.sql.catalog import Catalog, CatalogContents, Column, Relation
+from gateway.sql.state import NameResolution
+from gateway.sql.views import build
 
 
 def test_the_library_is_there() -> None:
@@ -56,3 +62,30 @@ def test_every_restriction_meets_a_statement_that_nobody_understands(name: str) 
 def test_all_of_them_can_be_loaded_together() -> None:
     policies = compile_policies([policy for name in library_names() for policy in load_library(name)])
     assert not policies.uses_text
+
+
+def shop_catalog() -> Catalog:
+    columns = {
+        "orders": ["id", "customer_id", "status"],
+        "customers": ["id", "name", "email"],
+    }
+    relations = [
+        Relation("public", table, oid, "r", tuple(Column(name, number) for number, name in enumerate(names, 1)))
+        for oid, (table, names) in enumerate(columns.items(), 16_384)
+    ]
+    return build(CatalogContents(relations=tuple(relations), schemas=frozenset({"public"})))
+
+
+@pytest.mark.parametrize("name", library_names())
+def test_the_sql_of_every_sample_is_understood_as_the_sample_says(name: str) -> None:
+    catalog = shop_catalog()
+
+    def understand(text: str, resource: Resource) -> Analysis:
+        return analyse(text, NameResolution(), catalog, dialect=resource.protocol)
+
+    failed = [
+        f"{result.policy} {'refused' if result.refused else 'allowed'}[{result.index}] {result.detail}"
+        for result in verify_samples(load_library(name), analyse=understand)
+        if result.passed is not True
+    ]
+    assert not failed

@@ -316,6 +316,20 @@ def test_an_opaque_statement_is_not_allowed_by_what_it_seems_to_touch() -> None:
         assert decide(policy_set(narrow), UNSURE).effect is Effect.DENY
 
 
+def test_labels_that_might_be_touched_allow_nothing() -> None:
+    only_labelled = policy_set(allow(labels=["pii.*"]))
+    assert decide(only_labelled, READ, labels=["pii.email"]).effect is Effect.ALLOW
+    assert decide(only_labelled, UNSURE, resource_labels=["pii.email"]).effect is Effect.DENY
+    everything = facts("read", reads=["public.orders"], reads_everything=True)
+    assert decide(only_labelled, everything, resource_labels=["pii.email"]).effect is Effect.DENY
+
+
+def test_what_an_opaque_statement_sets_is_not_what_it_says() -> None:
+    hidden = facts("alter", "set", detail="system", opaque=True)
+    assert decide(policy_set(ALLOW_ALL, deny(settings=["role"])), hidden).effect is Effect.DENY
+    assert decide(policy_set(allow(actions=["alter"]), allow("s", settings=["system"])), hidden).effect is Effect.DENY
+
+
 def test_an_object_without_a_schema_could_be_in_any() -> None:
     somewhere = facts("read", reads=["pay"])
     assert decide(policy_set(ALLOW_ALL, deny(objects=["hr.pay"])), somewhere).effect is Effect.DENY

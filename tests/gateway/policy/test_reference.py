@@ -105,7 +105,7 @@ def naive(documents: list[dict[str, Any]], asked: AccessRequest, statement: Stat
         )
         within = match["labels"] is None or (
             not unknown
-            and bool(labels)
+            and bool(asked.labels)
             and all(any(label.startswith(glob[:-1]) for glob in match["labels"]) for label in labels)
         )
         common = actions & statement.actions

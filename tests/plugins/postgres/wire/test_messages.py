@@ -280,6 +280,17 @@ def test_bind_header_accepts_what_bind_accepts(body):
     assert verdict(fe.Bind.decode) == verdict(fe.BindHeader.decode)
 
 
+@given(FRONTEND[fe.Bind], st.binary(max_size=20), st.binary(max_size=20), st.integers(0, 12))
+def test_bind_header_stays_inside_its_message(bind, before, after, missing):
+    body = bind.encode()[5:]
+    data, start, end = before + body + after, len(before), len(before) + len(body)
+    assert fe.BindHeader.decode_at(data, start, end) == fe.BindHeader.decode(body)
+    if missing:
+        # Cut short, the message must not borrow the bytes that follow it.
+        with pytest.raises(RemoteProtocolError):
+            fe.BindHeader.decode_at(data, start, max(start, end - missing))
+
+
 @pytest.mark.parametrize(("formats", "expected"), [((), [0, 0]), ((1,), [1, 1]), ((0, 1), [0, 1])])
 def test_result_format_of_each_column(formats, expected):
     header = fe.BindHeader(b"", b"", 0, formats)
@@ -290,6 +301,12 @@ def test_parameters_of_a_view_are_views():
     body = memoryview(fe.Bind(b"", b"", (b"x" * 5000,)).encode())[5:]
     (value,) = fe.Bind.decode(body).parameters
     assert isinstance(value, memoryview)
+
+
+def test_bind_header_of_a_long_message():
+    body = fe.Bind(b"p", b"s", (b"x" * 50_000, None), (1,), (1,)).encode()[5:]
+    for form in (body, memoryview(body)):
+        assert fe.BindHeader.decode(form) == fe.BindHeader(b"p", b"s", 2, (1,))
 
 
 def test_long_strings_in_a_view_are_found():

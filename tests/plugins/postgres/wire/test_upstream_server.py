@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import UpstreamAuthenticationError
 from gateway.protocol.adapter import UpstreamHandle
-from gateway.testing.servers import PostgresServer
+from gateway.testing.servers import PostgresServer, ServerUnavailable
 from gateway_postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, CancelRequest, SslRequest
 from gateway_postgres.wire.upstream import (
     LoginResult,
@@ -86,6 +86,20 @@ def login(
 def server(postgres_server: PostgresServer) -> PostgresServer:
     postgres_server.create_role(USER, PASSWORD)
     return postgres_server
+
+
+@pytest.fixture(scope="module")
+def newest_server() -> Iterator[PostgresServer]:
+    """A server that speaks protocol 3.2."""
+    try:
+        server = PostgresServer.start(version=18)
+    except ServerUnavailable as error:
+        if os.environ.get("REQUIRE_SERVERS") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(f"no PostgreSQL 18: {str(error).splitlines()[0]}")
+    with server:
+        server.create_role(USER, PASSWORD)
+        yield server
 
 
 @contextmanager
@@ -167,6 +181,13 @@ def test_protocol_3_2_is_used_or_negotiated_away(server):
         assert (result.version, len(result.key.secret)) == (PROTOCOL_3_2, 32)
     else:
         assert (result.version, len(result.key.secret)) == (PROTOCOL_3_0, 4)
+
+
+def test_protocol_3_2_and_its_long_keys(newest_server):
+    result = login(newest_server, version=PROTOCOL_3_2)
+    assert result.key is not None
+    assert (result.version, len(result.key.secret)) == (PROTOCOL_3_2, 32)
+    test_the_key_cancels_a_query(newest_server, PROTOCOL_3_2)
 
 
 def test_catalog_queries(server):

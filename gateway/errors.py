@@ -21,7 +21,8 @@
     │   ├── UpstreamTimeout
     │   └── UpstreamAuthenticationError
     ├── GatewayShutdown                 the gateway or an administrator ends the session
-    ├── LimitExceeded                   rows, time, bytes, sessions
+    ├── LimitExceeded                   rows, bytes, sessions
+    │   └── TimeLimitExceeded
     └── AuditError                      the audit cannot be written: nothing runs
 
 ``str(error)`` is the detail for the log and never holds a value from a statement or a row; ``client_message`` names
@@ -150,6 +151,12 @@ class LimitExceeded(GatewayError):
     """A limit (rows, time, bytes, sessions) set by configuration or policy was reached."""
 
     client_message = "a limit set by policy was reached"
+
+
+class TimeLimitExceeded(LimitExceeded):
+    """A policy's time limit ended the statement."""
+
+    client_message = "a policy's time limit ended the statement"
 
 
 class AuditError(GatewayError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -147,8 +148,8 @@ def settle(waiters: list[Waiter], error: str) -> None:
     for waiter in waiters:
         by_loop.setdefault(waiter.loop, []).append(waiter.future)
     for loop, futures in by_loop.items():
-        # A closed loop has nobody left who waits.
-        if not loop.is_closed():
+        # A loop that was closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle_here, futures, error)
 
 

@@ -212,6 +212,8 @@ class _Checker:
             if self._fill(sequence):
                 kind, message = ProblemKind.OUT_OF_ORDER, f"event {sequence} belongs further up"
             self._problem(kind, file, number, message)
+            # Which of the two lines the next one follows is open.
+            self._previous = None
             return False
         if sequence > self._expected:
             self._gaps.append(_Gap(self._expected, sequence - 1, file, number))

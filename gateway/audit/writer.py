@@ -155,6 +155,9 @@ class Writer:
             ):
                 self._sync()
             self._write_problem = ""
+            if not self._space_problem:
+                # Before the head and the sinks, which nobody waits for.
+                self._settle("")
             if look or work.closing:
                 self._write_head()
         except OSError as error:
@@ -164,10 +167,13 @@ class Writer:
         for batch in self._delivery.run():
             self._release(batch)
         self._report()
-        if self._waiters and (self._intake.reason or not self._unsynced):
-            waiters, self._waiters = self._waiters, []
-            settle(waiters, self._intake.reason)
+        if self._intake.reason:
+            self._settle(self._intake.reason)
         return work.closing
+
+    def _settle(self, error: str) -> None:
+        waiters, self._waiters = self._waiters, []
+        settle(waiters, error)
 
     # --- files ------------------------------------------------------------------------------------------------------
 

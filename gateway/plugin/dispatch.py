@@ -26,6 +26,9 @@ from gateway.policy.combine import strictest
 DEADLINE = 5.0
 """Seconds that one implementation of one hook may take."""
 
+_OPINIONS = frozenset({Effect.ALLOW, Effect.DENY, Effect.REQUIRE_APPROVAL})
+"""What decides; a mask or a limit alone allows nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Implementation:
@@ -93,9 +96,10 @@ class Dispatcher:
                 for implementation in self._chain(hook)
                 if (answer := await self._call(hook, implementation, Decision, request=asked)) is not None
             ]
-            if not any(answer.effect in (Effect.ALLOW, Effect.DENY, Effect.REQUIRE_APPROVAL) for answer in answers):
+            if not any(answer.effect in _OPINIONS for answer in answers):
                 answers.append(Decision(Effect.DENY, f"nothing allows it to {principal.name}"))
-            decisions += answers
+            # Masks and limits are obligations: they come with whatever the others decide.
+            decisions += [a if a.effect in _OPINIONS else replace(a, effect=Effect.ALLOW) for a in answers]
         return strictest(decisions)
 
     # --- masking ------------------------------------------------------------------------------------------------

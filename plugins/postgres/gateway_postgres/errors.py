@@ -27,6 +27,7 @@ from gateway.errors import (
     PolicyEvaluationError,
     ProtocolError,
     RemoteProtocolError,
+    TimeLimitExceeded,
     TlsRequired,
     UnknownResource,
     UnsupportedFeature,
@@ -74,6 +75,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Mapped]] = MappingProxyType(
         UpstreamRefused: _same("08006"),  # or the server's own code, see PASSED_ON
         UpstreamLoginRefused: _same("08006"),
         GatewayShutdown: _same("57P01"),  # admin_shutdown
+        TimeLimitExceeded: _same("57014"),
         LimitExceeded: _same("54000"),
         AuditError: _same("58030"),  # io_error
     }

@@ -54,10 +54,12 @@ def compile_row_mask(
     fields: Sequence[FieldDescription],
     formats: tuple[int, ...] | None,
     masking_function: Callable[[MaskSpec], MaskingFunction],
+    codec: str | None,
 ) -> RowMask | None:
     """The plan for these wire types; None where it hides nothing.
 
-    ``formats`` are Bind's result format codes, None where the description itself states them.
+    ``formats`` are Bind's result format codes, None where the description itself states them. ``codec`` is Python's name
+    of the session's client_encoding, None where there is none that is safe to use: then only ASCII is decoded.
     Raises ``MaskingError`` where the plan does not fit the description.
     """
     if len(plan.columns) != len(fields):
@@ -76,5 +78,5 @@ def compile_row_mask(
         else:
             code = 0 if not formats else formats[0] if len(formats) == 1 else formats[index]
         domain = ",".join(sorted(mask.labels))
-        maskers.append(compile_column(masking_function(mask.spec), field.type_oid, code, domain))
+        maskers.append(compile_column(masking_function(mask.spec), field.type_oid, code, domain, encoding=codec or "ascii"))
     return RowMask(len(fields), maskers)

@@ -13,7 +13,14 @@ from gateway.domain.audit import Outcome
 from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import SessionEffect, StatementFacts
-from gateway.errors import GatewayError, LimitExceeded, MaskingError, RemoteProtocolError, UpstreamUnavailable
+from gateway.errors import (
+    GatewayError,
+    LimitExceeded,
+    MaskingError,
+    RemoteProtocolError,
+    TimeLimitExceeded,
+    UpstreamUnavailable,
+)
 from gateway.protocol.effects import (
     AskCancelUpstream,
     AskPlan,
@@ -383,7 +390,7 @@ class ServerStream:
         self, pending: Pending, ruling: Ruling, body: bytes, formats: tuple[int, ...] | None, statement: int
     ) -> None:
         """Set the pending answer's row mask, or limit it to nothing where it cannot be masked."""
-        key = (statement, body, formats)
+        key = (statement, body, formats, self._core.tracker.codec)
         plans = ruling.plans
         if key in plans:
             mask: RowMask | GatewayError | None = plans[key]
@@ -393,8 +400,8 @@ class ServerStream:
                 mask = plan
             else:
                 try:
-                    function = self._core.settings.masking_function
-                    mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function)
+                    function, codec = self._core.settings.masking_function, self._core.tracker.codec
+                    mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function, codec)
                 except GatewayError as error:
                     mask = error
             plans[key] = mask
@@ -490,7 +497,7 @@ class ServerStream:
         if pending.refusal is not None:
             replacement, pending.refusal = pending.refusal, None
         elif pending.limited is not None or (pending.timed_out and code == "57014"):
-            error = pending.limited or LimitExceeded("the policy's time limit was reached")
+            error = pending.limited or TimeLimitExceeded("the policy's time limit was reached")
             outcome, code = Outcome.LIMITED, sqlstate(error, fatal=False)
             reference = pending.record.id if pending.record else core.session_id
             replacement = error_response(error, reference=reference, fatal=False)

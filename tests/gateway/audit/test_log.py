@@ -241,3 +241,21 @@ def test_recording_does_not_wait_for_a_slow_disk(tmp_path: Path) -> None:
     assert time.perf_counter() - began < 0.1
     storage.sync_delay = 0
     close(log)
+
+
+def test_a_loop_that_is_gone_does_not_stop_the_writer(tmp_path: Path) -> None:
+    storage = FaultyStorage()
+    log = open_log(tmp_path, storage=storage)
+    storage.gate.clear()
+    log.record(statement(1), CONTEXT)
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(log.commit())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    waiting.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    storage.gate.set()
+    log.record(statement(2), CONTEXT)
+    asyncio.run(log.commit())
+    close(log)
+    assert ids(tmp_path) == ["s-1.1", "s-1.2"]

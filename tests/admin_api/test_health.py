@@ -1,0 +1,33 @@
+"""The health endpoints."""
+
+from __future__ import annotations
+
+from fastapi.testclient import TestClient
+
+from admin_api import create_app
+from gateway import __version__
+from gateway.services import Health
+
+SERVING = Health(ready=True, detail="serving", sessions=3, snapshot="abc", audit="")
+FULL = Health(ready=False, detail="no space left", sessions=3, snapshot="abc", audit="no space left")
+
+
+def test_says_that_it_serves() -> None:
+    answer = TestClient(create_app(lambda: SERVING)).get("/health")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "detail": "serving",
+        "version": __version__,
+        "sessions": 3,
+        "snapshot": "abc",
+        "audit": "",
+    }
+
+
+def test_says_why_it_does_not_take_clients() -> None:
+    client = TestClient(create_app(lambda: FULL))
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "no space left"
+    assert client.get("/health/live").status_code == 200, "the process must not be restarted for a full disk"

@@ -1,0 +1,83 @@
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from gateway.audit.chain import Sealer
+from gateway.audit.event import EncoderSettings, EventEncoder, encode_session_context
+from gateway.audit.render import plain, render
+from gateway.audit.tail import Event, decode_event
+from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, StatementRecord
+from tests.gateway.audit.builders import CONTEXT, COPILOT, SESSION, SHOP, refused, session, statement
+
+ENCODER = EventEncoder(EncoderSettings(gateway_name="gw-1", version="0"))
+
+
+def event(record: StatementRecord | SessionRecord, context: bytes = CONTEXT) -> Event:
+    body = ENCODER.session(record, 0) if isinstance(record, SessionRecord) else ENCODER.statement(record, context, 0)
+    found = decode_event(Sealer("c").seal(body))
+    assert found is not None
+    return found
+
+
+def shown(record: StatementRecord | SessionRecord, context: bytes = CONTEXT, **options: Any) -> str:
+    return render(event(record, context), zone=UTC, **options).plain
+
+
+def test_a_statement_on_one_line() -> None:
+    assert shown(statement(masked_cells=3)) == (
+        "2026-11-23 08:00:00.123 ana@example.com shop-prod success rows=1 masked=3 0.8ms"
+        " [readers-may-read,mask-pii,soon(draft)] SELECT id, email FROM customers WHERE id = 4711"
+    )
+
+
+def test_an_agent_is_shown_with_the_human_behind_it() -> None:
+    assert " copilot (for ana@example.com) shop-prod " in shown(
+        statement(), encode_session_context(SESSION, COPILOT, SHOP, "gw-1")
+    )
+
+
+def test_a_refusal_shows_the_code_and_the_policy() -> None:
+    assert shown(refused()).endswith(" refused 42501 [no-destruction] SELECT id, email FROM customers WHERE id = 4711")
+
+
+def test_a_failed_login_marks_the_name_as_a_claim() -> None:
+    record = session(SessionEventKind.LOGIN_FAILED, principal=None, resource=None, detail="token expired")
+    assert shown(record).endswith(" ana@example.com? postgres login_failed token expired")
+
+
+def test_the_log_speaks_of_itself() -> None:
+    body = ENCODER.lifecycle("audit.interrupted", 0, 1_795_420_800_000_000_000, {"reason": "disk full"})
+    found = decode_event(Sealer("c").seal(body))
+    assert found is not None
+    assert render(found, zone=UTC).plain == "2026-11-23 08:00:00.000 audit.interrupted disk full"
+
+
+def test_a_line_is_cut_to_the_width() -> None:
+    line = shown(statement(text="SELECT 1, " * 100), width=80)
+    assert len(line) == 80
+    assert line.endswith("…")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[2J\x1b]0;x\x07",
+        "a\x9b31m",
+        "one\r\ntwo\ttwo",
+        "\u202egnp.exe",
+        "[bold red]x[/]",
+        "\x00",
+        "a\u2028b",
+        "\U000e0041",
+    ],
+)
+def test_a_statement_cannot_steer_the_terminal(text: str) -> None:
+    for line in (shown(statement(text=text)), shown(statement(outcome=Outcome.FAILURE, code=text))):
+        assert line.isprintable(), repr(line)
+    if text.startswith("["):
+        assert text in shown(statement(text=text))
+
+
+def test_plain_keeps_what_people_write() -> None:
+    assert plain("  ça  va\n\tgrößer 漢字 ") == "ça va größer 漢字"

@@ -1,0 +1,104 @@
+"""The suites: where each comes from, what it needs, how it is told the server, and what of it runs in CI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.suites.endpoints import Endpoint
+
+_TOOLS = ("pytest", "pytest-timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One distribution's tests against one driver.
+
+    ``keep`` are the files and folders of the source distribution that are unpacked: where its package is not among
+    them, the installed one is tested. ``targets`` and ``bounded`` are pytest arguments for everything and for CI.
+    """
+
+    name: str
+    distribution: str
+    targets: tuple[str, ...]
+    bounded: tuple[str, ...]
+    keep: tuple[str, ...]
+    requirements: tuple[str, ...] = ()
+    """Distributions in the project's own versions."""
+    extras: tuple[str, ...] = ()
+    """Distributions that only the suite needs."""
+    arguments: Callable[[Endpoint], tuple[str, ...]] = lambda _: ()
+    variables: Callable[[Endpoint], Mapping[str, str]] = lambda endpoint: endpoint.variables()
+    databases: Mapping[str, str] = field(default_factory=dict)
+    """Databases to create, each with a script to run in it; ``postgres`` exists already."""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """What the environment needs in the project's own versions."""
+        return (*_TOOLS, *self.requirements)
+
+
+def _psycopg2(endpoint: Endpoint) -> Mapping[str, str]:
+    own = {"PSYCOPG2_TESTDB": "psycopg2_test", "PSYCOPG2_TEST_REPL_DSN": "", "PSYCOPG2_TEST_FAST": ""}
+    return endpoint.variables("psycopg2_test") | own
+
+
+def _sqlalchemy(driver: str) -> Callable[[Endpoint], tuple[str, ...]]:
+    def arguments(endpoint: Endpoint) -> tuple[str, ...]:
+        address = f"{endpoint.user}:{endpoint.password}@{endpoint.host}:{endpoint.port}"
+        return ("--dburi", f"postgresql+{driver}://{address}/test", "--maxfail=100000")
+
+    return arguments
+
+
+def _sqlalchemy_suite(driver: str, distribution: str, *, bounded: tuple[str, ...]) -> Suite:
+    return Suite(
+        name=f"sqlalchemy-{driver}",
+        distribution="sqlalchemy",
+        targets=("test/dialect/test_suite.py", "test/dialect/postgresql"),
+        bounded=bounded,
+        keep=("test", "lib", "setup.cfg", "pyproject.toml"),
+        requirements=(distribution,),
+        extras=("greenlet", "typing-extensions"),
+        arguments=_sqlalchemy(driver),
+        databases={
+            "test": "CREATE SCHEMA test_schema; CREATE SCHEMA test_schema_2; CREATE EXTENSION hstore;"
+            " CREATE EXTENSION citext; ALTER DATABASE test SET default_text_search_config = 'pg_catalog.english';"
+        },
+    )
+
+
+SUITES: tuple[Suite, ...] = (
+    Suite(
+        name="asyncpg",
+        distribution="asyncpg",
+        targets=("tests",),
+        bounded=("tests",),
+        keep=("tests",),
+        requirements=("asyncpg",),
+    ),
+    Suite(
+        name="psycopg2",
+        distribution="psycopg2-binary",
+        targets=("tests",),
+        bounded=("tests",),
+        keep=("tests",),
+        requirements=("psycopg2-binary",),
+        variables=_psycopg2,
+        databases={"psycopg2_test": "CREATE EXTENSION hstore;"},
+    ),
+    Suite(
+        name="pg8000",
+        distribution="pg8000",
+        targets=("test",),
+        bounded=("test",),
+        keep=("test", "README.md"),
+        requirements=("pg8000",),
+        extras=("pytest-mock", "pytest-benchmark", "pytz", "docutils"),
+        databases={"postgres": "CREATE EXTENSION hstore;"},
+    ),
+    _sqlalchemy_suite("asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py",)),
+    _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=("test/dialect/postgresql",)),
+    _sqlalchemy_suite("psycopg", "psycopg", bounded=()),
+    _sqlalchemy_suite("pg8000", "pg8000", bounded=()),
+)

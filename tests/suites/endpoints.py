@@ -1,0 +1,112 @@
+"""The two ways to the same kind of server: directly, and through a gateway that allows everything."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from gateway.testing.gateway_process import GatewayProcess
+from gateway.testing.servers import PostgresServer
+from gateway.testing.servers.ports import free_port
+
+_TOKEN = "SUPERUSER_TOKEN"
+
+
+class Way(StrEnum):
+    """How clients reach the server."""
+
+    DIRECT = "direct"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to connect to as the superuser, and the server behind it."""
+
+    server: PostgresServer
+    port: int
+    way: Way
+
+    host = "127.0.0.1"
+
+    @property
+    def user(self) -> str:
+        """The superuser's name, here and there."""
+        return self.server.superuser
+
+    @property
+    def password(self) -> str:
+        """The superuser's password; at the gateway it is an access token."""
+        return self.server.password
+
+    def variables(self, database: str = "postgres") -> dict[str, str]:
+        """The variables that libpq and drivers read."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": database,
+        }
+
+    def program(self, name: str) -> str:
+        """The path of psql or pgbench, of the server's own version where it has one."""
+        own = self.server.bindir / name
+        found = str(own) if own.exists() else shutil.which(name)
+        if found is None:
+            raise FileNotFoundError(f"no {name} in {self.server.bindir} or on the PATH")
+        return found
+
+
+@contextmanager
+def gateway_before(server: PostgresServer, folder: Path) -> Iterator[Endpoint]:
+    """A gateway of its own in front of ``server``: one principal, named like the superuser, who may do everything.
+
+    The resource has a listener of its own, so that database names are the server's.
+    """
+    port = free_port()
+    tls: dict[str, str] = {"mode": "disable"}
+    if server.ca_path is not None:
+        tls = {"mode": "verify-full", "ca": str(server.ca_path)}
+    resource = {
+        "name": "suites",
+        "protocol": "postgres",
+        "address": f"{server.host}:{server.port}",
+        "database": "postgres",
+        "listen": f"127.0.0.1:{port}",
+        "credentials": {"username": server.superuser, "password": {"env": _TOKEN}},
+        "tls": tls,
+    }
+    everything = {"actions": ["*", "function_call", "replicate"]}
+    document = {
+        "data_dir": str(folder / "gateway"),
+        "resources": [resource],
+        "principals": [{"name": server.superuser, "kind": "service", "token": {"env": _TOKEN}}],
+        "policies": [{"name": "everything", "effect": "allow", "match": everything}],
+        "audit": {"durability": {"write": "buffered", "read": "buffered"}},
+    }
+    path = folder / "querygate.yaml"
+    path.write_text(yaml.safe_dump(document))
+    environment = {_TOKEN: server.password}
+    with GatewayProcess.start(path, ports=[port], environment=environment) as gateway:
+        yield Endpoint(server, port, Way.GATEWAY)
+        if not gateway.running():
+            raise AssertionError(f"the gateway ended by itself:\n{gateway.log()[-4000:]}")
+
+
+@contextmanager
+def open_endpoint(way: Way, folder: Path) -> Iterator[Endpoint]:
+    """A fresh server, with a gateway before it or not. ``folder`` takes the gateway's files."""
+    with PostgresServer.start(settings={"max_connections": "300"}) as server:
+        match way:
+            case Way.DIRECT:
+                yield Endpoint(server, server.port, way)
+            case Way.GATEWAY:
+                with gateway_before(server, folder) as endpoint:
+                    yield endpoint

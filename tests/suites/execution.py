@@ -1,0 +1,176 @@
+"""Runs one suite against one endpoint and collects each test's outcome, whatever the tests do to their process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tests.suites.catalogue import Suite
+from tests.suites.endpoints import Endpoint
+from tests.suites.sources import environment, pinned, unpack_source
+
+_RECORDER = Path(__file__).with_name("recorder.py")
+_TEST_SECONDS = 90
+"""A test without an outcome for so long hangs; its process is ended, and the rest runs in a new one."""
+_ATTEMPTS = 12
+
+
+class Outcome(StrEnum):
+    """How a test ended."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    HUNG = "hung"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A test's outcome, its time in seconds, and the end of what pytest says about it unless it passed."""
+
+    outcome: Outcome
+    seconds: float
+    why: str
+
+
+Results = Mapping[str, Result]
+
+
+class SuiteBroken(Exception):
+    """The suite ran no test."""
+
+
+def run_suite(
+    suite: Suite, endpoint: Endpoint, folder: Path, *, targets: Sequence[str], only: Sequence[str] = ()
+) -> Results:
+    """Run the suite's ``targets`` (of these the tests in ``only``, if any) in ``folder``, which is new or empty."""
+    python = environment((*map(pinned, suite.tools), *suite.extras))
+    place = _lay_out(suite, folder)
+    _prepare(suite, endpoint)
+    run = _Run(suite, endpoint, python, place, folder)
+    for attempt in range(_ATTEMPTS):
+        if run.attempt(targets, only, number=attempt):
+            break
+    if not run.results:
+        raise SuiteBroken(f"{suite.name} ran no test:\n{run.log()[-4000:]}")
+    return run.results
+
+
+def _lay_out(suite: Suite, folder: Path) -> Path:
+    place = folder / "suite"
+    place.mkdir(parents=True)
+    source = unpack_source(suite.distribution, folder / "source")
+    for name in suite.keep:
+        if (source / name).exists():
+            shutil.move(source / name, place / name)
+    shutil.rmtree(folder / "source")
+    shutil.copy(_RECORDER, folder / "recorder.py")
+    return place
+
+
+def _prepare(suite: Suite, endpoint: Endpoint) -> None:
+    existing = endpoint.server.psql("SELECT datname FROM pg_database").split()
+    for database, script in suite.databases.items():
+        if database not in existing:
+            endpoint.server.create_database(database)
+        endpoint.server.psql(script, database=database)
+
+
+class _Run:
+    """Attempts to get through the tests; each goes on where the one before it ended."""
+
+    def __init__(self, suite: Suite, endpoint: Endpoint, python: Path, place: Path, folder: Path) -> None:
+        self._suite = suite
+        self._endpoint = endpoint
+        self._python = python
+        self._place = place
+        self._folder = folder
+        self._log = folder / "pytest.log"
+        self.results: dict[str, Result] = {}
+
+    def attempt(self, targets: Sequence[str], only: Sequence[str], *, number: int) -> bool:
+        """Run what is left; whether pytest got to its own end."""
+        output = self._folder / f"outcomes.{number}"
+        output.touch()
+        skip, chosen = self._folder / "skip", self._folder / "only"
+        skip.write_text("".join(f"{test}\n" for test in self.results))
+        chosen.write_text("".join(f"{test}\n" for test in only))
+        variables = {
+            "PATH": f"{self._python.parent}:{self._endpoint.server.bindir}:/usr/bin:/bin",
+            "HOME": str(self._folder),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": f"{self._folder}:{self._place}",
+            "RECORDER_OUTPUT": str(output),
+            "RECORDER_SKIP": str(skip),
+            "RECORDER_ONLY": str(chosen),
+            **self._suite.variables(self._endpoint),
+        }
+        # The suite's own pytest settings hold where it has some; nothing above its folder does.
+        settings = [] if (self._place / "pyproject.toml").exists() else ["-c", os.devnull]
+        command = [str(self._python), "-m", "pytest", "-q", "-p", "recorder", "-p", "no:cacheprovider", *settings]
+        command += [f"--rootdir={self._place}", "--tb=native", *self._suite.arguments(self._endpoint), *targets]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self._place,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                hung = _watch(process, output)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        unfinished = self._read(output)
+        if unfinished is not None:
+            outcome = Outcome.HUNG if hung else Outcome.CRASHED
+            self.results[unfinished] = Result(outcome, _TEST_SECONDS if hung else 0, self.log()[-2000:])
+        # 0 and 1: all passed, some failed; 5: nothing was left to run.
+        return unfinished is None and not hung
+
+    def _read(self, output: Path) -> str | None:
+        """Take over the outcomes; the test that began and did not end."""
+        running: str | None = None
+        for line in output.read_text().splitlines():
+            match json.loads(line):
+                case ["start", str(test)]:
+                    running = test
+                case ["end", str(test), str(outcome), float() | int() as seconds, str(why)]:
+                    running = None
+                    self.results[test] = Result(Outcome(outcome), float(seconds), why)
+                case other:
+                    raise ValueError(f"not a record: {other!r}")
+        return running
+
+    def log(self) -> str:
+        """All that pytest printed."""
+        return self._log.read_text(errors="replace")
+
+
+def _watch(process: subprocess.Popen[bytes], output: Path) -> bool:
+    """Wait for the end of the process; True if it stopped making progress."""
+    size, since = 0, time.monotonic()
+    while True:
+        try:
+            process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            grown = output.stat().st_size
+            if grown != size:
+                size, since = grown, time.monotonic()
+            elif time.monotonic() - since > _TEST_SECONDS:
+                return True
+        else:
+            return False

@@ -1,0 +1,94 @@
+"""Runs a suite both ways at the same time and reports."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.suites.catalogue import Suite
+from tests.suites.comparison import Difference, differences, load_exclusions, unexplained
+from tests.suites.endpoints import Way, open_endpoint
+from tests.suites.execution import Results, run_suite
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What both runs of a suite gave. ``unstable`` differed in the first run and not when repeated alone."""
+
+    suite: str
+    direct: Results
+    gateway: Results
+    excluded: tuple[Difference, ...]
+    unstable: tuple[Difference, ...]
+    unexplained: tuple[Difference, ...]
+    seconds: float
+
+    @property
+    def equal(self) -> int:
+        """Tests that passed directly and through the gateway."""
+        return sum(
+            result.outcome == "passed" and self.gateway.get(test, result).outcome == "passed"
+            for test, result in self.direct.items()
+        )
+
+    def render(self) -> str:
+        """A few lines for a person."""
+        lines = [f"{self.suite}: {self.equal} tests pass both ways ({self.seconds:.0f} s)"]
+        for way, results in ((Way.DIRECT, self.direct), (Way.GATEWAY, self.gateway)):
+            counts = Counter(str(result.outcome) for result in results.values())
+            lines.append(f"  {way}: " + ", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
+        lines += [f"  excluded: {item.test}" for item in self.excluded]
+        lines += [f"  unstable: {item.test}" for item in self.unstable]
+        for item in self.unexplained:
+            lines += [f"  DIFFERENT: {item}", *(f"      {line}" for line in item.gateway.why.splitlines()[-12:])]
+        return "\n".join(lines)
+
+
+def run_both_ways(suite: Suite, targets: Sequence[str], *, keep: Path | None = None) -> Report:
+    """Run ``targets`` of the suite against a server and against a gateway before another, and compare.
+
+    What differs is repeated alone, both ways, so that a test that depends on the machine's load is not held against the
+    gateway; the report lists it all the same.
+    """
+    began = time.monotonic()
+    folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="querygate-suites-"))
+    try:
+        direct, gateway = _both(suite, targets, folder / "first")
+        known = load_exclusions()
+        found = list(differences(suite.name, direct, gateway))
+        suspects = unexplained(found, known)
+        confirmed = suspects
+        if suspects:
+            again = _both(suite, targets, folder / "again", only=[item.test for item in suspects])
+            confirmed = list(differences(suite.name, *again))
+        names = {item.test for item in confirmed}
+        return Report(
+            suite=suite.name,
+            direct=direct,
+            gateway=gateway,
+            excluded=tuple(item for item in found if item not in suspects),
+            unstable=tuple(item for item in suspects if item.test not in names),
+            unexplained=tuple(confirmed),
+            seconds=time.monotonic() - began,
+        )
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _both(suite: Suite, targets: Sequence[str], folder: Path, *, only: Sequence[str] = ()) -> tuple[Results, Results]:
+    def run(way: Way) -> Results:
+        place = folder / way
+        place.mkdir(parents=True)
+        with open_endpoint(way, place) as endpoint:
+            return run_suite(suite, endpoint, place, targets=targets, only=only)
+
+    with ThreadPoolExecutor(2) as pool:
+        direct, gateway = pool.map(run, (Way.DIRECT, Way.GATEWAY))
+    return direct, gateway

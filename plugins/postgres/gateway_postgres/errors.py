@@ -76,7 +76,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Mapped]] = MappingProxyType(
         UpstreamLoginRefused: _same("08006"),
         GatewayShutdown: _same("57P01"),  # admin_shutdown
         TimeLimitExceeded: _same("57014"),
-        LimitExceeded: _same("54000"),
+        LimitExceeded: Mapped("54000", "53300"),  # program_limit_exceeded; too_many_connections
         AuditError: _same("58030"),  # io_error
     }
 )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from gateway import __version__
-from gateway.assembly import Assembly, assemble, check, installed_protocols
 from gateway.audit.cli import audit_app
-from gateway.config import Config, TlsMode, load_config
 from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
 from gateway.observability.logs import configure_logs
-from gateway.plugin.load import load_plugins
-from gateway.services import Health, Service, create_services
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+# Commands import what they need when they run, so that `--help` and `audit tail` answer at once.
 
 _log = structlog.get_logger("querygate")
 
@@ -58,6 +55,8 @@ def main() -> None:
 
 
 def _load(config: Path) -> Config:
+    from gateway.config import load_config
+
     return load_config(config, environ=os.environ)
 
 
@@ -73,69 +72,15 @@ def serve(config: ConfigOption = DEFAULT_CONFIG, log_level: str = "info") -> Non
 
         querygate serve --config /etc/querygate/querygate.yaml --log-level warning
     """
+    import uvloop
+
+    from gateway.serving import run
+
     configure_logs(level=log_level)
     settings = _load(config)
     for warning in settings.warnings:
         _log.warning(warning)
-    code = uvloop.run(_serve(config, settings))
-    raise typer.Exit(code)
-
-
-async def _serve(path: Path, config: Config) -> int:
-    assembly = assemble(config)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, path, assembly)
-    services: list[Service] = []
-    try:
-        await assembly.gateway.listen(assembly.endpoints)
-        for endpoint, adapter in assembly.endpoints.items():
-            _log.info("listening", protocol=adapter.name, address=str(endpoint), tls=config.tls.mode.value)
-        assembly.gateway.tasks.start(assembly.databases.refresh_for_ever(), name="catalogs")
-        for service in create_services(config, _health(assembly, stop)):
-            if line := await service.start():
-                _log.info(line)
-            services.append(service)
-        if config.tls.mode is TlsMode.SELF_SIGNED:
-            _log.info("clients see a self-signed certificate", certificate=str(config.tls.certificate))
-        print("ready", flush=True)  # noqa: T201 - what scripts wait for
-        await stop.wait()
-        _log.info("stopping", sessions=len(assembly.gateway.sessions))
-    except OSError as error:
-        _log.error(str(error))
-        return 1
-    finally:
-        for service in services:
-            await service.stop()
-        await assembly.gateway.drain()
-        await assembly.audit.close()
-    return 0
-
-
-def _reload(path: Path, assembly: Assembly) -> None:
-    try:
-        assembly.use(_load(path))
-    except ConfigurationError as error:
-        _log.error("the configuration was not taken over; the old one stays in force", error=str(error))
-    else:
-        _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
-
-
-def _health(assembly: Assembly, stop: asyncio.Event) -> Callable[[], Health]:
-    def health() -> Health:
-        trouble = "" if assembly.audit.healthy else assembly.audit.reason
-        detail = "stopping" if stop.is_set() else trouble or "serving"
-        return Health(
-            ready=not trouble and not stop.is_set(),
-            detail=detail,
-            sessions=len(assembly.gateway.sessions),
-            snapshot=assembly.gateway.snapshot.version,
-            audit=trouble,
-        )
-
-    return health
+    raise typer.Exit(uvloop.run(run(config, settings)))
 
 
 @app.command("check-config")
@@ -146,6 +91,8 @@ def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
         querygate check-config --config querygate.yaml
     """
+    from gateway.assembly import check
+
     settings = _load(config)
     check(settings)
     console = Console()
@@ -172,6 +119,9 @@ def list_plugins(config: Annotated[Path | None, typer.Option("--config", "-c", d
 
         querygate plugins list --config querygate.yaml
     """
+    from gateway.assembly import check, installed_protocols
+    from gateway.plugin.load import load_plugins
+
     plugins = load_plugins(installed_protocols(), {}, {}) if config is None else check(_load(config))
     table = Table(box=None, pad_edge=False)
     for column in ("NAME", "DISTRIBUTION", "VERSION", "HOOKS"):

@@ -10,18 +10,19 @@ import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.config import Config, load_config
 from gateway.errors import ConfigurationError
 from gateway.identity.files import INSTALL_KEY, load_or_create_secret
 from gateway.identity.store import TOKENS, TokenRecord, TokenStore
 from gateway.identity.tokens import new_secret, new_token_id, token_verifier
-from gateway.policy.units import parse_duration
+
+if TYPE_CHECKING:
+    from gateway.config import Config
 
 token_app = typer.Typer(
     help="Issue, list and revoke access tokens.",
@@ -37,6 +38,8 @@ DEFAULT_CONFIG = Path("querygate.yaml")
 
 
 def _load(path: Path) -> tuple[Config, TokenStore]:
+    from gateway.config import load_config
+
     config = load_config(path, environ=os.environ)
     return config, TokenStore(config.data_dir / TOKENS)
 
@@ -69,6 +72,8 @@ def create(
     for name in resource or ():
         if name not in settings.resources:
             raise ConfigurationError(f"there is no resource {name!r} in {config}")
+    from gateway.policy.units import parse_duration
+
     try:
         seconds = parse_duration(ttl)
     except ValueError as error:

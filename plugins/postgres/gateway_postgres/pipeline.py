@@ -4,6 +4,9 @@ A PostgreSQL session may be pipelined: many messages are under way at once. Each
 ``Pending`` in the queue, in the order of sending; the answer is forwarded, dropped (the gateway's own question) or
 replaced (a refusal). Names of prepared statements and portals are known from the moment they are sent and are rolled
 back if the database never accepted them (PostgreSQL documentation, 55.2.3 and 55.2.4).
+
+What a name means, and whether a Sync counts, must never be guessed: an answer attributed to the wrong question would be
+masked by the wrong plan. Where a guess would be needed (``unsettled``, ``awaiting``) the client's next message waits.
 """
 
 from __future__ import annotations
@@ -33,8 +36,6 @@ class Kind(IntEnum):
     SYNC = 7
     QUERY = 8
     FUNCTION_CALL = 9
-    COPY_END = 10
-    """Not answered: marks where CopyDone or CopyFail went by, so that ignored Syncs can be told from counted ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,10 +87,27 @@ class Portal:
 class Undo:
     """How to take back a change to a table of names, if the database never made it."""
 
-    table: dict[bytes, Prepared] | dict[bytes, Portal]
+    table: Names
     name: bytes
     old: Prepared | Portal | None
     new: Prepared | Portal | None
+
+
+class Names(dict[bytes, Any]):
+    """Prepared statements or portals by name. ``unsettled`` holds the last change of each name still to be answered."""
+
+    __slots__ = ("unsettled",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unsettled: dict[bytes, Pending] = {}
+
+    def assign(self, name: bytes, value: Prepared | Portal | None) -> None:
+        """Set or, with None, forget."""
+        if value is None:
+            self.pop(name, None)
+        else:
+            self[name] = value
 
 
 class Pending:
@@ -98,6 +116,7 @@ class Pending:
     __slots__ = (
         "code",
         "drop",
+        "generation",
         "kind",
         "limited",
         "mask",
@@ -128,6 +147,8 @@ class Pending:
         undo: Undo | None = None,
     ) -> None:
         self.kind = kind
+        self.generation = 0
+        """How many Syncs were sent before it: messages of one generation succeed or fail together."""
         self.ruling = ruling
         self.record = record
         self.drop = drop
@@ -161,36 +182,61 @@ class Pending:
 class Pipeline:
     """The queue of pending answers and the names that live in the session."""
 
-    __slots__ = ("copying", "mute", "portals", "queue", "skipping", "statements", "unsynced")
+    __slots__ = ("awaiting", "copying", "generation", "mute", "portals", "queue", "skipping", "statements", "unsynced")
 
     def __init__(self) -> None:
         self.queue: deque[Pending] = deque()
-        self.statements: dict[bytes, Prepared] = {}
-        self.portals: dict[bytes, Portal] = {}
+        self.statements = Names()
+        self.portals = Names()
+        self.generation = 0
         self.skipping = False
         """The server discards everything up to the next Sync that the client has not sent yet."""
         self.unsynced = False
         """Extended-protocol messages were sent since the last Sync: nothing may be injected."""
         self.mute = False
         """The client was told that the pipeline failed: answers up to the next ReadyForQuery are not for it."""
+        self.awaiting: Pending | None = None
+        """The client's next message waits for this answer, since what it means depends on it."""
         self.copying = False
-        """The server is in COPY IN for an Execute and the client has not ended it: it ignores Sync."""
+        """The server is in COPY IN and the client has not ended it: the server ignores Sync and Flush."""
 
     def expect(self, pending: Pending) -> None:
-        """Append an answer to wait for, unless the server is discarding messages."""
-        if not self.skipping or pending.kind is Kind.SYNC:
-            self.queue.append(pending)
+        """Append an answer to wait for."""
+        pending.generation = self.generation
+        undo = pending.undo
+        if undo is not None:
+            undo.table.unsettled[undo.name] = pending
+        self.queue.append(pending)
+
+    def sync(self) -> None:
+        """A Sync goes to the server."""
+        self.queue.append(Pending(Kind.SYNC))
+        self.generation += 1
+        self.unsynced = False
+        self.skipping = False
+
+    def unsettled(self, names: Names, name: bytes) -> bool:
+        """Whether the meaning of a name depends on an answer that the present pipeline does not depend on.
+
+        Within a pipeline nothing can go wrong: if the change fails, the server discards what refers to it. Where a Sync
+        lies between them, the server would take what the name meant before. The client then waits for the answer.
+        """
+        change = names.unsettled.get(name)
+        if change is None or change.generation == self.generation:
+            return False
+        self.awaiting = change
+        return True
 
     def set_statement(self, name: bytes, new: Prepared | None) -> Undo:
         """Define or forget a prepared statement; the returned ``Undo`` belongs into the message's ``Pending``."""
         undo = Undo(self.statements, name, self.statements.get(name), new)
-        _assign(self.statements, name, new)
+        self.statements.assign(name, new)
         return undo
 
     def set_portal(self, name: bytes, new: Portal | None) -> Undo:
         """Define or forget a portal."""
         undo = Undo(self.portals, name, self.portals.get(name), new)
-        _assign(self.portals, name, new)
+        self.portals.assign(name, new)
         return undo
 
     def fail(self) -> list[Pending]:
@@ -200,7 +246,7 @@ class Pipeline:
         """
         void: list[Pending] = []
         while self.queue and self.queue[0].kind is not Kind.SYNC:
-            void.append(self.queue.popleft())
+            void.append(self.pop())
         self.skipping = not self.queue
         self.copying = False
         for pending in reversed(void):
@@ -210,7 +256,7 @@ class Pipeline:
 
     def _take_back(self, undo: Undo) -> None:
         if undo.table.get(undo.name) is undo.new:
-            _assign(undo.table, undo.name, undo.old)
+            undo.table.assign(undo.name, undo.old)
             return
         # A later message of another pipeline built on this change: it now builds on what was there before.
         for pending in self.queue:
@@ -226,39 +272,31 @@ class Pipeline:
                 del self.portals[name]
 
     def forget_statements(self, name: bytes | None) -> None:
-        """SQL's DEALLOCATE, PREPARE or DISCARD touched the names: those are no longer ours to know."""
+        """SQL's DEALLOCATE, PREPARE or DISCARD touched the names (None: all): those are no longer ours to know."""
+        self._forget(self.statements, name)
+
+    def forget_portals(self) -> None:
+        """SQL's DECLARE or CLOSE may have given a portal's name to another query."""
+        self._forget(self.portals, None)
+
+    def _forget(self, names: Names, name: bytes | None) -> None:
         if name is None:
-            self.statements.clear()
+            names.clear()
         else:
-            self.statements.pop(name, None)
-
-    def copy_in_begins(self) -> None:
-        """The server entered COPY IN for the Execute at the front.
-
-        Until CopyDone or CopyFail it ignores Sync and Flush (PostgreSQL documentation 55.2.6), so Syncs sent before
-        those are not answered.
-        """
-        execute = self.queue.popleft()
-        while self.queue and self.queue[0].kind is Kind.SYNC:
-            self.queue.popleft()
-        self.copying = not self.queue
-        self.queue.appendleft(execute)
-
-    def skip_markers(self) -> None:
-        """Drop what is not answered from the front of the queue."""
-        while self.queue and self.queue[0].kind is Kind.COPY_END:
-            self.queue.popleft()
+            names.pop(name, None)
+        if names.unsettled:
+            # What fails from now on must not bring back what was forgotten.
+            for pending in self.queue:
+                undo = pending.undo
+                if undo is not None and undo.table is names and name in (None, undo.name):
+                    undo.new = undo.old = None
 
     def pop(self) -> Pending:
-        """The answer at the front is complete."""
+        """The answer at the front is complete, or will never come."""
         pending = self.queue.popleft()
-        if self.queue:
-            self.skip_markers()
+        undo = pending.undo
+        if undo is not None and undo.table.unsettled.get(undo.name) is pending:
+            del undo.table.unsettled[undo.name]
+        if pending is self.awaiting:
+            self.awaiting = None
         return pending
-
-
-def _assign(table: dict[bytes, Any], name: bytes, value: object | None) -> None:
-    if value is None:
-        table.pop(name, None)
-    else:
-        table[name] = value

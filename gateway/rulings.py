@@ -50,8 +50,8 @@ class RulingBook:
 
     @property
     def epoch(self) -> object:
-        """Rulings of another epoch are void."""
-        return self._current()
+        """Rulings of another epoch are void; while nothing may be found, all of them are."""
+        return self._current() if self._usable() else None
 
     def find(self, state: Hashable, key: bytes) -> Ruling | None:
         """The ruling for a statement's bytes in a session state."""

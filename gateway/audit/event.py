@@ -223,7 +223,9 @@ class EventEncoder:
         self._profiles = msgspec.Raw(to_json(["security_control", "record_integrity"]))
 
     def statement(self, record: StatementRecord, context: bytes, sequence: int) -> Pieces:
-        """The body of a statement event. ``context`` is what ``encode_session_context`` gave."""
+        """The body of a statement event. ``context`` is what ``encode_session_context`` gave; it may not be empty."""
+        if not context:
+            raise ValueError("the session's part of the event is missing")
         ruling = record.ruling
         text = record.text if self._keep else self._redacted(record)
         metadata = _Metadata(sequence, record.id, "statement", OCSF_VERSION, self._product_raw, self._profiles)

@@ -10,6 +10,7 @@ from gateway.config.secrets import EnvironmentSource, FileSource, InlineSource, 
 from gateway.domain.identity import ScramVerifier
 from gateway.identity.scram import format_verifier, parse_verifier
 
+
 def parse_token(value: object) -> ScramVerifier | SecretSource:
     """``{verifier: text}`` or a secret source. Raises ``ValueError``, whose text never holds the value."""
     match value:

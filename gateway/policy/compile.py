@@ -100,6 +100,8 @@ class CompiledPolicySet:
     policies: tuple[CompiledPolicy, ...]
     engine: ConditionEngine
     version: str
+    variables: frozenset[str]
+    """Everything that conditions read."""
     uses_text: bool
     session_variables: frozenset[str]
     by_name: Mapping[str, CompiledPolicy]
@@ -216,6 +218,7 @@ def compile_policies(
         policies=tuple(policies),
         engine=used_engine,
         version=digest(document.model_dump(mode="json", exclude={"samples", "description"}) for document in documents),
+        variables=read,
         uses_text="statement.text" in read,
         session_variables=frozenset(name for name in read if name.startswith("session.")),
         by_name={policy.name: policy for policy in policies},

@@ -110,7 +110,7 @@ class _Context:
     def bind(self, view: StatementView) -> Bindings:
         if self._shared is None:
             self._shared = _request_variables(self._request, self._principal, self._now)
-        return self._policies.engine.bind(self._shared | view.variables())
+        return self._policies.engine.bind(self._shared | view.variables(self._policies.variables))
 
 
 class _Answers:

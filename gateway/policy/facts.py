@@ -47,7 +47,7 @@ _NEEDS_NO_OBJECT: Final = frozenset(
 """Actions that an allow policy for certain objects permits where a statement names none (``SELECT 1``, ``COMMIT``)."""
 
 _HAVE_DETAIL: Final = frozenset({Action.SET, Action.COPY_IN, Action.COPY_OUT})
-"""Actions whose detail (the setting; ``stdin``, ``stdout``, ``file`` or ``program``) is always there; "" is not known."""
+"""Actions that always have a detail (the setting; ``stdin``, ``stdout``, ``file`` or ``program``): "" is not known."""
 
 _UNKNOWN_ACTIONS: Final = frozenset({Action.UNKNOWN})
 
@@ -124,14 +124,18 @@ class StatementView:
             not self.unsure and bool(facts.detail) and policy.settings.matches(facts.detail)
         )
 
-    def variables(self) -> dict[str, CelInput]:
-        """The ``statement.*`` variables whose values are proven; the rest stay unbound."""
+    def variables(self, wanted: frozenset[str]) -> dict[str, CelInput]:
+        """The ``statement.*`` variables whose values are proven; the rest stay unbound.
+
+        Of those that may be long, only the wanted ones are there.
+        """
         facts, request = self.facts, self.request
         bound: dict[str, CelInput] = {
             "statement.opaque": self.unsure,
-            "statement.text": request.text,
             "statement.fingerprint": "" if request.analysis is None else request.analysis.fingerprint,
         }
+        if "statement.text" in wanted:
+            bound["statement.text"] = request.text
         if self.unknown:
             return bound
         bound["statement.kind"] = facts.kind
@@ -149,7 +153,8 @@ class StatementView:
             bound["statement.objects_written"] = sorted(map(str, facts.objects_written))
             bound["statement.functions"] = sorted(map(str, facts.functions))
         if not self.unresolved and not facts.reads_everything:
-            bound["statement.columns"] = sorted(map(str, facts.columns_read | facts.columns_written))
+            if "statement.columns" in wanted:
+                bound["statement.columns"] = sorted(map(str, facts.columns_read | facts.columns_written))
             bound["statement.labels"] = sorted(self.labels)
         return bound
 

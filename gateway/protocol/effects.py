@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.audit import SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import PasswordCredentials
+from gateway.domain.identity import AccessToken, PasswordCredentials
 from gateway.domain.masking import ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
@@ -56,10 +56,11 @@ class RecordSession:
 
 @dataclass(slots=True, eq=False)
 class Identified:
-    """The client has proved who it is."""
+    """The client has proved who it is; ``token`` is what proved it, where that was an access token."""
 
     session: SessionContext
     principal: Principal
+    token: AccessToken | None = None
 
 
 @dataclass(slots=True, eq=False)

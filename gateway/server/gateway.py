@@ -223,7 +223,12 @@ class Gateway:
         session.audit_context = encode_session_context(
             replace(ask.session, database=database_name), ask.principal, resource, self._settings.gateway_name
         )
-        self.record_session(session, SessionEventKind.LOGIN, "")
+        try:
+            # A session whose beginning is not on record does not begin.
+            self._audit.record_session(self._session_record(session, SessionEventKind.LOGIN, ""))
+        except AuditError:
+            transport.abort()
+            raise
         return Opened(
             resource=resource,
             principal=ask.principal,
@@ -251,7 +256,14 @@ class Gateway:
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None:
         """Give an event of the session to the audit. What cannot be recorded is at least logged."""
-        record = SessionRecord(
+        try:
+            self._audit.record_session(self._session_record(session, kind, detail))
+        except AuditError as error:
+            _log.error("a session event could not be recorded", session=session.id, kind=kind.value, error=str(error))
+
+    @staticmethod
+    def _session_record(session: Session, kind: SessionEventKind, detail: str) -> SessionRecord:
+        return SessionRecord(
             kind=kind,
             context=session.context,
             time=time.time_ns(),
@@ -261,10 +273,6 @@ class Gateway:
             duration=int((asyncio.get_running_loop().time() - session.started) * 1e9),
             statements=session.statements,
         )
-        try:
-            self._audit.record_session(record)
-        except AuditError as error:
-            _log.error("a session event could not be recorded", session=session.id, kind=kind.value, error=str(error))
 
     def closed(self, session: Session) -> None:
         """The session is over."""

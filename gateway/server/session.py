@@ -16,9 +16,18 @@ from typing_extensions import override
 from gateway.chain import Scope
 from gateway.domain.audit import SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
+from gateway.domain.identity import AccessToken
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource
-from gateway.errors import AuditError, GatewayError, PolicyEvaluationError, UpstreamTimeout
+from gateway.errors import (
+    AuditError,
+    AuthenticationError,
+    GatewayError,
+    LocalProtocolError,
+    PolicyEvaluationError,
+    UpstreamTimeout,
+)
+from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import Relay
 from gateway.protocol.effects import (
     Ask,
@@ -70,11 +79,15 @@ class Session:
     __slots__ = (
         "_cancel_key",
         "_deadline",
+        "_down_linger",
         "_down_paused",
         "_host",
         "_loop",
+        "_patience",
+        "_up_linger",
         "_up_paused",
         "active",
+        "admitted",
         "audit_context",
         "context",
         "downstream",
@@ -82,12 +95,16 @@ class Session:
         "ended",
         "failure",
         "id",
+        "open",
         "principal",
         "relay",
         "resource",
         "scope",
+        "snapshot",
         "started",
         "statements",
+        "token",
+        "tokens",
         "upstream",
         "upstream_full",
     )
@@ -104,6 +121,16 @@ class Session:
         self.principal: Principal | None = None
         self.resource: Resource | None = None
         self.scope: Scope | None = None
+        self.snapshot: Snapshot | None = None
+        """The snapshot in which the client was asked to prove who it is."""
+        self.tokens: tuple[AccessToken, ...] = ()
+        """The tokens that could have proved it."""
+        self.token: AccessToken | None = None
+        """The one that did, where the protocol can tell."""
+        self.admitted = False
+        """Whether the session takes one of the places that ``max_sessions`` bounds."""
+        self.open = False
+        """Whether the login is over and statements may flow."""
         self.audit_context = b""
         self.downstream: asyncio.Transport | None = None
         self.upstream: asyncio.Transport | None = None
@@ -113,6 +140,10 @@ class Session:
         self._down_paused = False
         self._up_paused = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        """The end of the login's time, or of a vanished client's."""
+        self._down_linger: asyncio.TimerHandle | None = None
+        self._up_linger: asyncio.TimerHandle | None = None
         self._cancel_key: bytes | None = None
         self.statements = 0
         self.failure = ""
@@ -124,43 +155,78 @@ class Session:
         """Bytes from the client."""
         if not self.ended:
             self.active = self._loop.time()
-            self.run(self.relay.receive_downstream(data))
+            try:
+                self.run(self.relay.receive_downstream(data))
+            except Exception as error:  # noqa: BLE001 - a bug must not leave a session half alive
+                self._crashed(error)
 
     def from_database(self, data: bytes) -> None:
         """Bytes from the database."""
         if not self.ended:
-            self.run(self.relay.receive_upstream(data))
+            try:
+                self.run(self.relay.receive_upstream(data))
+            except Exception as error:  # noqa: BLE001
+                self._crashed(error)
 
     def answered(self, ask: Ask, result: object) -> None:
         """The answer to one of the relay's questions."""
-        if not self.ended:
-            self.run(self.relay.answer(ask, result))
+        self._step(lambda: self.relay.answer(ask, result))
 
     def terminate(self, error: GatewayError) -> None:
         """End the session with a native error."""
-        if not self.ended:
-            self.run(self.relay.terminate(error))
-            self.end(error)
+        self._step(lambda: self.relay.terminate(error))
+        self.end(error)
+
+    def limit_login(self, seconds: float) -> None:
+        """End the session unless it is open in this many seconds."""
+        if not self.ended and not self.open:
+            self._be_patient(seconds, AuthenticationError("the login took too long"))
 
     def client_gone(self) -> None:
         """The client hung up."""
         self.downstream = None
+        _cancel(self._down_linger)
+        self._down_linger = None
         if not self.ended:
-            self.run(self.relay.eof_downstream())
-            if not self.ended:
-                self._loop.call_later(ABANDONED_GRACE, self._give_up)
+            self._step(self.relay.eof_downstream)
+        if not self.ended:
+            # Nobody takes what the database sends, but its last word is still wanted.
+            self.downstream_full = False
+            self.balance()
+            self._be_patient(
+                ABANDONED_GRACE, UpstreamTimeout("the database did not finish for a client that is gone")
+            )
 
     def database_gone(self) -> None:
         """The database hung up."""
         self.upstream = None
+        _cancel(self._up_linger)
+        self._up_linger = None
         if not self.ended:
-            self.run(self.relay.eof_upstream())
+            self._step(self.relay.eof_upstream)
             self.end(None)
 
-    def _give_up(self) -> None:
+    def _be_patient(self, seconds: float, error: GatewayError) -> None:
+        _cancel(self._patience)
+        self._patience = self._loop.call_later(seconds, self.terminate, error)
+
+    def _step(self, event: Callable[[], list[Effect]]) -> None:
         if not self.ended:
-            self.run(self.relay.terminate(UpstreamTimeout("the database did not finish for a client that is gone")))
-            self.end(None)
+            try:
+                self.run(event())
+            except Exception as error:  # noqa: BLE001 - as above
+                self._crashed(error)
+
+    def _crashed(self, error: Exception) -> None:
+        """A relay or the driver failed in a way that nobody foresaw: both sides are closed, the client is told."""
+        _log.error("a session failed", session=self.id, exc_info=error)
+        failure = LocalProtocolError(f"{type(error).__name__} in the session")
+        if not self.ended:
+            try:
+                self.run(self.relay.terminate(failure))
+            except Exception as again:  # noqa: BLE001
+                _log.error("a session could not be ended in order", session=self.id, exc_info=again)
+        self.end(failure)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -182,7 +248,7 @@ class Session:
                     self._host.record_statement(self, effect.record)  # type: ignore[union-attr]
                 except AuditError as error:
                     # What was not recorded is not shown.
-                    self._broken(error)
+                    self._broken(error, effects)
                     return
             else:
                 match effect:
@@ -191,7 +257,7 @@ class Session:
                     case SetDeadline():
                         self._set_deadline(effect)
                     case Identified():
-                        self.context, self.principal = effect.session, effect.principal
+                        self.context, self.principal, self.token = effect.session, effect.principal, effect.token
                     case RecordSession():
                         self._host.record_session(self, effect.kind, effect.detail)
                     case CatalogChanged():
@@ -211,9 +277,17 @@ class Session:
             self.end(close.error)
         elif not self.ended:
             self.balance()
-            if self._cancel_key is None and self.relay.cancel_key is not None:
-                self._cancel_key = self.relay.cancel_key
-                self._host.opened(self)
+            if not self.open:
+                self._look_whether_open()
+
+    def _look_whether_open(self) -> None:
+        key = self.relay.cancel_key
+        if key is not None or self.relay.idle:
+            self.open = True
+            self._cancel_key = key
+            _cancel(self._patience)
+            self._patience = None
+            self._host.opened(self)
 
     @staticmethod
     def _write(transport: asyncio.Transport | None, pieces: list[Bytes]) -> None:
@@ -222,6 +296,8 @@ class Session:
 
     def balance(self) -> None:
         """Read from each side only while what comes of it can go somewhere."""
+        if self.ended:
+            return
         relay = self.relay
         stop = self.upstream_full or not relay.wants_downstream
         if stop is not self._down_paused and self.downstream is not None and not self.downstream.is_closing():
@@ -233,21 +309,21 @@ class Session:
             (self.upstream.pause_reading if stop else self.upstream.resume_reading)()
 
     def _set_deadline(self, effect: SetDeadline) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        _cancel(self._deadline)
+        self._deadline = None
         if effect.seconds is not None:
             self._deadline = self._loop.call_later(effect.seconds, self._expired, effect.token)
 
     def _expired(self, token: int) -> None:
         self._deadline = None
-        if not self.ended:
-            self.run(self.relay.deadline_expired(token))
+        self._step(lambda: self.relay.deadline_expired(token))
 
     # --- ends ---------------------------------------------------------------------------------------------------
 
-    def _broken(self, error: GatewayError) -> None:
+    def _broken(self, error: GatewayError, unseen: list[Effect]) -> None:
         """The audit failed in the middle of things. The relay's own records of the end may fail too: let them."""
+        if self.scope is not None and any(isinstance(effect, CatalogChanged) for effect in unseen):
+            self.scope.database.changed()
         effects = self.relay.terminate(error)
         sends = [effect for effect in effects if isinstance(effect, SendDownstream | SendUpstream)]
         for transport, kind in ((self.upstream, SendUpstream), (self.downstream, SendDownstream)):
@@ -261,16 +337,39 @@ class Session:
         if self.ended:
             return
         self.ended = True
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        _cancel(self._deadline)
+        self._deadline = None
+        _cancel(self._patience)
+        self._patience = None
         if error is not None:
             self.failure = f"{type(error).__name__}: {error}"
-        for transport in (self.downstream, self.upstream):
-            if transport is not None:
-                transport.close()
-                self._loop.call_later(CLOSE_GRACE, transport.abort)
+        if self.downstream is not None:
+            self._down_linger = self._loop.call_later(CLOSE_GRACE, self.downstream.abort)
+            _finish(self.downstream)
+        if self.upstream is not None:
+            self._up_linger = self._loop.call_later(CLOSE_GRACE, self.upstream.abort)
+            self.upstream.close()
         self._host.closed(self)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    """Cancel a timer: it would keep the session in memory until its time comes."""
+    if timer is not None:
+        timer.cancel()
+
+
+def _finish(client: asyncio.Transport) -> None:
+    """Hang up on a client so that it gets the last message.
+
+    Closing a socket with bytes unread resets the connection, and a reset may overtake the message. So only our
+    direction is closed, and what the client still sends is read and dropped until it hangs up too. TLS does as much by
+    itself.
+    """
+    if client.can_write_eof() and not client.is_closing():
+        client.write_eof()
+        client.resume_reading()
+    else:
+        client.close()
 
 
 class ClientProtocol(asyncio.Protocol):

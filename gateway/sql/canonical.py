@@ -43,6 +43,7 @@ _UNSUPPORTED = frozenset(
     grant initially placing primary references unique verbose binary authorization collation to""".split()
 )
 _PLAIN_OPERATORS = frozenset("+ - * / % ^ < > = <= >= <> !=".split())
+_MOST_SUBSCRIPTS = 12
 _CALL_SEPARATORS = {
     "substring": frozenset({"from", "for", "similar", "escape"}),
     "overlay": frozenset({"placing", "from", "for"}),
@@ -83,7 +84,7 @@ def quote(name: str) -> str:
 
 
 class _Writer:
-    __slots__ = ("at", "calls", "operand", "out", "result", "tokens")
+    __slots__ = ("at", "calls", "operand", "out", "result", "subscripts", "tokens")
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         # Sentinels, so that looking ahead needs no bounds.
@@ -92,6 +93,7 @@ class _Writer:
         self.at = 0
         self.calls: list[str] = []
         """For each open parenthesis what it belongs to: a special call, "cast", or ""."""
+        self.subscripts = 0
         self.operand = False
         """Whether what was written last can be a left operand."""
         self.result = Canonical()
@@ -191,7 +193,13 @@ class _Writer:
             return
         elif value == "]":
             self.put("]", operand=True)
-        elif value in (",", "[", ".", ":"):
+        elif value == "[":
+            # The parser takes quadratic time for a chain of subscripts.
+            self.subscripts = self.subscripts + 1 if self.previous() == "]" else 0
+            if self.subscripts >= _MOST_SUBSCRIPTS:
+                raise Unsupported("too many subscripts")
+            self.put(value)
+        elif value in (",", ".", ":"):
             self.put(value)
         else:
             raise Unsupported(f"unexpected {value!r}")

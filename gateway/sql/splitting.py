@@ -50,10 +50,10 @@ def _nesting(word: str, previous: Token, body: int) -> int:
         return 1
     if not body or word not in ("begin", "case", "end"):
         return 0
-    if previous.value in ("as", ".") or (previous.kind is not Kind.PUNCTUATION and previous.kind is not Kind.WORD):
-        # ``1 case`` may be a label, ``1 end`` the end of a CASE. Only the second is ordinary.
-        if word != "end" or previous.value in ("as", "."):
-            raise LexError("function body not understood")
+    # ``AS case`` and ``1 case`` are labels; ``1 end`` ends a CASE.
+    labelled = previous.value in ("as", ".")
+    if labelled or (word != "end" and previous.kind not in (Kind.PUNCTUATION, Kind.WORD)):
+        raise LexError("function body not understood")
     return -1 if word == "end" else 1
 
 

@@ -39,7 +39,7 @@ class Suite:
 
 
 def _psycopg2(endpoint: Endpoint) -> Mapping[str, str]:
-    own = {"PSYCOPG2_TESTDB": "psycopg2_test", "PSYCOPG2_TEST_REPL_DSN": "", "PSYCOPG2_TEST_FAST": ""}
+    own = {"PSYCOPG2_TESTDB": "psycopg2_test", "PSYCOPG2_TEST_REPL_DSN": ""}
     return endpoint.variables("psycopg2_test") | own
 
 
@@ -76,6 +76,7 @@ SUITES: tuple[Suite, ...] = (
         bounded=("tests",),
         keep=("tests",),
         requirements=("asyncpg",),
+        extras=("distro",),
     ),
     Suite(
         name="psycopg2",

@@ -57,6 +57,8 @@ def run_both_ways(suite: Suite, targets: Sequence[str], *, keep: Path | None = N
     gateway; the report lists it all the same.
     """
     began = time.monotonic()
+    if keep is not None:
+        shutil.rmtree(keep, ignore_errors=True)
     folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="querygate-suites-"))
     try:
         direct, gateway = _both(suite, targets, folder / "first")

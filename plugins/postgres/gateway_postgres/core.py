@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, Predicate, SessionEffect, StatementFacts
 from gateway.errors import GatewayError
 from gateway.protocol.adapter import Opened, RelaySettings
-from gateway.protocol.effects import Ask, Close, Effect, Record, SendDownstream, SetDeadline
+from gateway.protocol.effects import Ask, AskCancelUpstream, Close, Effect, Record, SendDownstream, SetDeadline
 from gateway_postgres.errors import error_response, notice_response, sqlstate
 from gateway_postgres.pipeline import Pending, Pipeline
 from gateway_postgres.session import StateTracker
@@ -18,6 +20,7 @@ class Core:
 
     __slots__ = (
         "abandoned",
+        "ask_cancel",
         "ask_down",
         "ask_up",
         "catalog_touched",
@@ -25,9 +28,11 @@ class Core:
         "counter",
         "deadline_set",
         "effects",
+        "intent",
         "now",
         "opened",
         "pipeline",
+        "refused_portal",
         "replication_facts",
         "session_id",
         "settings",
@@ -49,6 +54,12 @@ class Core:
         self.effects: list[Effect] = []
         self.ask_down: Ask | None = None
         """The question on whose answer the client's next message waits."""
+        self.ask_cancel: AskCancelUpstream | None = None
+        """A cancel request on its way: nothing of the client goes on before the database has taken it."""
+        self.intent: StatementRecord | None = None
+        """The statement that the audit was told of and that has not been sent yet."""
+        self.refused_portal = b"querygate refused this portal " + settings.random(8).hex().encode()
+        """What the server is asked to execute instead of a refused portal: a name that nobody else can have made."""
         self.ask_up: Ask | None = None
         """The question on whose answer the server's next message waits."""
         self.waiting_for_drain = False
@@ -102,8 +113,16 @@ class Core:
 
     # --- ends ---------------------------------------------------------------------------------------------------
 
+    def forget_intent(self) -> None:
+        """The client is gone before its statement went to the server: it will never run."""
+        intent, self.intent = self.intent, None
+        if intent is not None:
+            # A copy, since the audit may not have taken the intent itself yet.
+            self.finish(replace(intent, intent=False), Outcome.SKIPPED)
+
     def lose_everything(self) -> None:
         """The session ends with answers outstanding: whether they happened is not known, and the audit says so."""
+        self.forget_intent()
         for pending in self.pipeline.queue:
             if pending.record is not None:
                 self.finish(pending.record, Outcome.LOST)
@@ -134,7 +153,10 @@ def opaque_analysis(kind: str, action: Action, reason: str) -> Analysis:
 
 
 class Held:
-    """Bytes that cannot be processed yet, without copying them again for each chunk that follows."""
+    """Bytes that cannot be processed yet, without copying them again for each chunk that follows.
+
+    ``size`` is their number.
+    """
 
     __slots__ = ("_chunks", "_need", "size")
 

@@ -26,6 +26,12 @@ from gateway_postgres.results import ServerStream, lost
 from gateway_postgres.startup import Startup
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
 
+MAX_HELD = 64 * 1024
+"""Bytes of the client that may wait inside the relay before it is no longer read, so that its hanging up is noticed."""
+MAX_QUEUE = 4096
+"""Answers that may be outstanding before the client is no longer read. More than fit, at five bytes each, into the
+8 KiB that a server collects before it sends, so that a paused client can always go on."""
+
 StartupEvent = Callable[[Startup], None]
 
 
@@ -44,15 +50,19 @@ class PostgresRelay:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is running and no transaction is open."""
-        core = self._core
-        return core is not None and not core.pipeline.queue and core.tracker.transaction == ord("I")
+        """Whether nothing is running, asked for or half sent, and no transaction is open."""
+        core, client = self._core, self._client
+        if core is None or client is None or client.blocked or client.half_sent:
+            return False
+        return not core.pipeline.queue and not core.pipeline.unsynced and core.tracker.transaction == ord("I")
 
     @property
     def wants_downstream(self) -> bool:
         """Whether the client should be read from."""
-        core = self._core
-        return core is None or (core.ask_down is None and not core.waiting_for_drain)
+        core, client = self._core, self._client
+        if core is None or client is None:
+            return True
+        return len(core.pipeline.queue) < MAX_QUEUE and (client.held < MAX_HELD or not client.blocked)
 
     @property
     def wants_upstream(self) -> bool:
@@ -72,7 +82,7 @@ class PostgresRelay:
         try:
             client.receive(data)
         except GatewayError as error:
-            core.fail(error)
+            self._fail(core, error)
         return self._take(core)
 
     def receive_upstream(self, data: bytes) -> list[Effect]:
@@ -85,8 +95,7 @@ class PostgresRelay:
         try:
             server.receive(data)
         except GatewayError as error:
-            core.fail(error)
-            core.effects.insert(-1, SendUpstream(TERMINATE_MESSAGE))
+            self._fail(core, error)
         return self._take(core)
 
     def answer(self, ask: Ask, result: object) -> list[Effect]:
@@ -99,7 +108,7 @@ class PostgresRelay:
         try:
             self._answer(core, client, server, ask, result)
         except GatewayError as error:
-            core.fail(error)
+            self._fail(core, error)
         return self._take(core)
 
     @staticmethod
@@ -119,6 +128,7 @@ class PostgresRelay:
             case AskPlan():
                 server.planned(ask, result if isinstance(result, MaskingPlan) else _as_error(result))
             case AskCancelUpstream():
+                core.ask_cancel = None
                 client.resume()
             case _:
                 raise ProtocolError(f"an answer to {type(ask).__name__} came in an open session")
@@ -132,6 +142,7 @@ class PostgresRelay:
             return []
         if not core.pipeline.queue and not core.pipeline.unsynced:
             core.closed = True
+            core.forget_intent()
             core.effects += [SendUpstream(TERMINATE_MESSAGE), Close()]
         else:
             client.abandon()
@@ -161,8 +172,7 @@ class PostgresRelay:
         if core is None:
             return self._start_up(lambda startup: startup.refuse(error))
         if not core.closed:
-            core.effects.append(SendUpstream(TERMINATE_MESSAGE))
-            core.fail(error)
+            self._fail(core, error)
         return self._take(core)
 
     # --- phases -------------------------------------------------------------------------------------------------
@@ -193,6 +203,17 @@ class PostgresRelay:
         rest = startup.take_downstream()
         if rest:
             effects += self.receive_downstream(rest)
+
+    @staticmethod
+    def _fail(core: Core, error: GatewayError) -> None:
+        """End the session with a native error, and whatever still runs for it in the database."""
+        if core.closed:
+            return
+        running = bool(core.pipeline.queue)
+        core.effects.append(SendUpstream(TERMINATE_MESSAGE))
+        core.fail(error)
+        if running:
+            core.effects.append(AskCancelUpstream())
 
     @staticmethod
     def _take(core: Core) -> list[Effect]:

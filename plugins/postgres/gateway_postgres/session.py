@@ -42,7 +42,7 @@ _PYTHON_CODECS = {
 class StateTracker:
     """Follows the session's state; ``dirty`` means that the server has to be asked before the next new decision."""
 
-    __slots__ = ("_at_risk", "codec", "dirty", "state", "transaction")
+    __slots__ = ("_at_risk", "codec", "dirty", "state", "text_unsure", "transaction")
 
     def __init__(self) -> None:
         self.state: SessionState = NameResolution(search_path=None)
@@ -50,6 +50,8 @@ class StateTracker:
         self.codec: str | None = "utf-8"
         self.transaction = ord("I")
         """Transaction status of the last ReadyForQuery: I, T or E."""
+        self.text_unsure = False
+        """A statement under way may change how the server reads the texts behind it."""
         self._at_risk = False
         """The state changed inside the open transaction, so that ending or rolling back may change it again."""
 
@@ -60,6 +62,8 @@ class StateTracker:
             if effects & _CHANGES_STATE:
                 self.dirty = True
                 self._at_risk = True
+                if SessionEffect.LANGUAGE in effects or Action.CALL in analysis.actions:
+                    self.text_unsure = True
             if SessionEffect.TEMPORARY_OBJECTS in effects and not self.state.temporary_objects:
                 self.state = replace(self.state, temporary_objects=True)
         if self._at_risk and Action.TRANSACTION in analysis.actions:
@@ -70,8 +74,13 @@ class StateTracker:
         if self._at_risk:
             self.dirty = True
 
-    def ready(self, status: int) -> None:
-        """ReadyForQuery came with this transaction status."""
+    def ready(self, status: int, *, last: bool) -> None:
+        """ReadyForQuery came with this transaction status; ``last``: nothing else is under way.
+
+        The server reports changed settings before it, so that how it reads a text is known again.
+        """
+        if last:
+            self.text_unsure = False
         if status != self.transaction:
             self.transaction = status
             if self._at_risk:
@@ -103,7 +112,12 @@ class StateTracker:
         self.dirty = False
 
     def decode(self, text: bytes) -> str | None:
-        """The statement as text, or None where the client's encoding could hide something."""
+        """The statement as text, or None where it is not sure that the server reads it the same way.
+
+        Whatever the encoding and standard_conforming_strings are, ASCII without a backslash has one meaning.
+        """
+        if self.text_unsure and (b"\\" in text or not text.isascii()):
+            return None
         try:
             return text.decode("ascii" if self.codec is None else self.codec)
         except UnicodeDecodeError:

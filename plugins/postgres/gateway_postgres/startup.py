@@ -139,6 +139,10 @@ class Startup:
         self._buffer.feed(data)
         if len(self._buffer) > MAX_AUTHENTICATION_MESSAGE:
             raise RemoteProtocolError("the client sends ahead before it is authenticated")
+        self._advance()
+
+    def _advance(self) -> None:
+        """Take the client's next message, if it is due and there."""
         if self._phase is Phase.PACKET:
             body = self._buffer.take_startup(max_length=self._settings.limits.max_startup)
             if body is not None:
@@ -172,6 +176,7 @@ class Startup:
         match ask, result:
             case AskLogin(), Login():
                 self._challenge(result)
+                self._advance()  # a client may send its password together with the startup packet
             case AskAuthenticate(), Principal():
                 if self._bearer is not None:
                     self.effects.append(SendDownstream(self._bearer.accept()))
@@ -251,17 +256,19 @@ class Startup:
         """Find the resource and the upstream's database; returns the user's own name.
 
         The database name is ``resource`` or ``resource/database``; or the user name is ``user#resource``, and then a
-        database name that libpq did not just copy from the user name is the upstream's.
+        database name that libpq did not just copy from the user name is the upstream's. On a resource's own listener the
+        database name is the upstream's, whatever it is.
         """
         fixed = self._settings.fixed_resource
         name, mark, suffix = user.rpartition("#")
         if not mark:
             name, suffix = user, ""
-        if database in (user, name):
-            database = None
         if fixed is not None:
             self._resource, self._upstream_database = fixed, database
-        elif suffix:
+            return name
+        if database in (user, name):
+            database = None
+        if suffix:
             self._resource = suffix
             if database is not None and database != suffix:
                 self._upstream_database = database.removeprefix(suffix + "/")

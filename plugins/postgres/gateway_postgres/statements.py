@@ -35,7 +35,10 @@ FAILED: Final = ord("E")
 """ReadyForQuery's status in a transaction that only ROLLBACK can end."""
 
 _SYNC_MESSAGE: Final = frame(SYNC)
+_FLUSH_MESSAGE: Final = frame(FLUSH)
 _ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _SYNC_MESSAGE
+_MAY_COPY_IN: Final = frozenset({Action.COPY_IN, Action.REPLICATE, Action.UNKNOWN})
+"""What the server may answer by asking for COPY data; it then reads the client's messages in another way."""
 TERMINATE_MESSAGE: Final = frame(TERMINATE)
 
 
@@ -46,6 +49,7 @@ class _Verdict(Enum):
     """The session is over."""
 
 
+_DROP: Final = b""
 _BLOCK = _Verdict.BLOCK
 _STOP = _Verdict.STOP
 Outcome = bytes | _Verdict | None
@@ -55,13 +59,14 @@ Outcome = bytes | _Verdict | None
 class ClientStream:
     """Handles the client's messages. All limits are checked before memory is taken."""
 
-    __slots__ = ("_core", "_held", "_intent", "_ruling", "_state", "_stream")
+    __slots__ = ("_core", "_discarding", "_held", "_intent", "_ruling", "_state", "_stream")
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._held = Held()
         self._stream = 0
-        """Bytes still to come of a CopyData message whose beginning was forwarded."""
+        """Bytes still to come of a CopyData message whose beginning was forwarded (or dropped, if ``_discarding``)."""
+        self._discarding = False
         self._ruling: Ruling | None = None
         """The answer for the message that waited."""
         self._intent: StatementRecord | GatewayError | None = None
@@ -74,7 +79,23 @@ class ClientStream:
     @property
     def blocked(self) -> bool:
         """Whether the client's messages have to wait."""
-        return self._core.ask_down is not None or self._core.waiting_for_drain
+        core = self._core
+        return (
+            core.ask_down is not None
+            or core.waiting_for_drain
+            or core.pipeline.awaiting is not None
+            or core.ask_cancel is not None
+        )
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait."""
+        return self._held.size
+
+    @property
+    def half_sent(self) -> bool:
+        """Whether the client is in the middle of a message or of a COPY."""
+        return bool(self._held.size or self._stream or self._core.pipeline.copying)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
@@ -102,13 +123,17 @@ class ClientStream:
 
     def _process(self, data: bytes) -> None:
         core = self._core
+        effects, pipeline = core.effects, core.pipeline
         position, size = 0, len(data)
+        forwarded = 0
         if self._stream:
             position = min(self._stream, size)
             self._stream -= position
+            if self._discarding:
+                forwarded = position
         entries = split_frontend(data, position, size, core.settings.limits.max_message)
-        forwarded = 0
         for kind, start, stop, _ in entries:
+            before = len(effects)
             outcome = self._message(kind, data, start, stop)
             if outcome is not _BLOCK and self._ruling is not None:
                 self._ruling = self._intent = None  # an answer is good for the message that asked, no other
@@ -116,28 +141,39 @@ class ClientStream:
                 position = stop
                 continue
             if start > forwarded:
-                core.effects.append(SendUpstream(data[forwarded:start]))
+                # What the message itself has the server be sent comes after what was sent before it.
+                effects.insert(before, SendUpstream(data[forwarded:start]))
             if isinstance(outcome, _Verdict):
                 if outcome is _BLOCK:
                     self._held.keep(data[start:])
                 return
             if outcome:
-                core.effects.append(SendUpstream(outcome))
+                effects.append(SendUpstream(outcome))
             forwarded = position = stop
+            if pipeline.awaiting is not None:
+                if stop < size:
+                    self._held.keep(data[stop:])
+                return
         rest = size - position
         if rest >= 5 and data[position] == COPY_DATA:
             # A CopyData message may be long and nobody looks into it: it goes on as it comes.
             self._stream = 1 + _LENGTH.unpack_from(data, position + 1)[0] - rest
-            position, rest = size, 0
+            self._discarding = pipeline.skipping
+            if not self._discarding:
+                position = size
+            rest = 0
         if position > forwarded:
-            core.effects.append(SendUpstream(data if position - forwarded == size else data[forwarded:position]))
+            effects.append(SendUpstream(data if position - forwarded == size else data[forwarded:position]))
         if rest:
             need = 1 + _LENGTH.unpack_from(data, position + 1)[0] if rest >= 5 else 5
             self._held.keep(data[position:], need)
 
     def _message(self, kind: int, data: bytes, start: int, stop: int) -> Outcome:
-        if self._core.pipeline.skipping and kind not in (SYNC, TERMINATE):
-            return None  # the server discards it unread
+        pipeline = self._core.pipeline
+        if pipeline.skipping and kind not in (SYNC, TERMINATE):
+            return _DROP  # the server would discard it; what nobody looked at never gets there
+        if pipeline.copying:
+            return self._copy_in(kind)
         if kind == QUERY:
             return self._query(data, start, stop)
         if kind == BIND:
@@ -150,14 +186,8 @@ class ClientStream:
             return self._describe(data, start, stop)
         if kind == PARSE:
             return self._parse(data, start, stop)
-        if kind in (COPY_DATA, FLUSH):
-            return None
-        if kind in (COPY_DONE, COPY_FAIL):
-            pipeline = self._core.pipeline
-            pipeline.copying = False
-            pipeline.expect(Pending(Kind.COPY_END))
-            pipeline.skip_markers()
-            return None
+        if kind in (FLUSH, COPY_DATA, COPY_DONE, COPY_FAIL):
+            return None  # outside COPY the server ignores the last three
         if kind == CLOSE:
             return self._close(data, start, stop)
         if kind == TERMINATE:
@@ -165,6 +195,26 @@ class ClientStream:
         if kind == FUNCTION_CALL:
             return self._function_call(data, start, stop)
         raise RemoteProtocolError(f"frontend message type {kind} is unknown or not allowed here")
+
+    def _copy_in(self, kind: int) -> Outcome:
+        """A message while the server is in COPY IN (PostgreSQL documentation 55.2.6).
+
+        There the server ignores Sync and Flush, but not if the COPY has failed meanwhile. So that nobody has to guess
+        which, these stay here. Anything else would end the session there too.
+        """
+        pipeline = self._core.pipeline
+        if kind == COPY_DATA:
+            return None
+        if kind in (SYNC, FLUSH):
+            return _DROP
+        if kind in (COPY_DONE, COPY_FAIL):
+            pipeline.copying = False
+            if pipeline.queue and pipeline.queue[0].kind is Kind.QUERY:
+                pipeline.awaiting = pipeline.queue[0]  # the text may hold another COPY
+            return None
+        if kind == TERMINATE:
+            return self._terminate()
+        raise RemoteProtocolError(f"frontend message type {kind} inside COPY")
 
     # --- rulings ------------------------------------------------------------------------------------------------
 
@@ -188,7 +238,7 @@ class ClientStream:
             key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
             found = core.opened.rulings.find(state, key)
             ask = AskRuling(text.decode("latin-1"), state, key, facts)
-        elif tracker.codec == "utf-8":
+        elif tracker.codec == "utf-8" and not tracker.text_unsure:
             found = core.opened.rulings.find(state, text)
             ask = None
         else:
@@ -200,7 +250,7 @@ class ClientStream:
             if decoded is not None:
                 ask = AskRuling(decoded, state, text if tracker.codec == "utf-8" else None)
             else:
-                facts = opaque_analysis("unreadable", Action.UNKNOWN, "not valid in the client's encoding")
+                facts = opaque_analysis("unreadable", Action.UNKNOWN, "the text may mean something else to the server")
                 ask = AskRuling(text.decode("latin-1"), state, None, facts)
         core.ask_down = ask
         core.effects.append(ask)
@@ -211,13 +261,13 @@ class ClientStream:
         core = self._core
         if core.waiting_for_drain and not core.pipeline.queue:
             core.effects.append(SendUpstream(frame(QUERY, PROBE, b"\0")))
-            core.pipeline.queue.append(Pending(Kind.QUERY, drop=True))
+            core.pipeline.expect(Pending(Kind.QUERY, drop=True))
 
     def _permit(self, ruling: Ruling, text: str) -> StatementRecord | bytes | None:
         """The record to run under, an error to refuse with, or None after asking for the audit's word."""
         intent = self._intent
         if intent is not None:
-            self._intent = None
+            self._intent = self._core.intent = None
             if isinstance(intent, StatementRecord):
                 intent.intent = False
                 return intent
@@ -229,6 +279,7 @@ class ClientStream:
             record.intent = True
             # The ruling is kept for the second time round, so that nothing can change between intent and deed.
             self._ruling = ruling
+            self._core.intent = record
             self._core.ask_down = ask = AskCommit((record,))
             self._core.effects.append(ask)
             return None
@@ -239,6 +290,8 @@ class ClientStream:
         core = self._core
         analysis = ruling.analysis
         core.tracker.statement_sent(analysis)
+        if Action.CURSOR in analysis.actions:
+            core.pipeline.forget_portals()
         if SessionEffect.PREPARED_STATEMENTS in analysis.session_effects:
             for facts in analysis.statements:
                 if SessionEffect.PREPARED_STATEMENTS in facts.session_effects:
@@ -247,8 +300,10 @@ class ClientStream:
         if ruling.warnings:
             pending.notice = core.warn(ruling.warnings, pending.record)
         core.pipeline.expect(pending)
-        if core.pipeline.queue and core.pipeline.queue[0] is pending:
+        if core.pipeline.queue[0] is pending:
             core.arm(pending)
+        if not _MAY_COPY_IN.isdisjoint(analysis.actions):
+            core.pipeline.awaiting = pending
 
     # --- simple protocol ----------------------------------------------------------------------------------------
 
@@ -308,7 +363,7 @@ class ClientStream:
             return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
         prepared = Prepared(name, text, ruling, self._state)
         undo = core.pipeline.set_statement(name, prepared)
-        core.pipeline.expect(Pending(Kind.PARSE, undo=undo))
+        core.pipeline.expect(Pending(Kind.PARSE, ruling=ruling, undo=undo))
         return None
 
     def _bind(self, data: bytes, start: int, stop: int) -> Outcome:
@@ -317,7 +372,10 @@ class ClientStream:
         name_end = data.find(b"\0", portal_end + 1, stop)
         if portal_end < 0 or name_end < 0 or stop - name_end < 7:
             raise RemoteProtocolError("Bind: a name is not terminated or the message is too short")
-        prepared = pipeline.statements.get(data[portal_end + 1 : name_end])
+        name = data[portal_end + 1 : name_end]
+        if pipeline.unsettled(pipeline.statements, name):
+            return _BLOCK
+        prepared: Prepared | None = pipeline.statements.get(name)
         portal_name = data[start + 5 : portal_end]
         if prepared is None:
             pipeline.unsynced = True
@@ -340,7 +398,8 @@ class ClientStream:
             at = name_end + 3 + 2 * codes
             parameters = data[at] << 8 | data[at + 1] if at + 2 <= stop else 0
         portal = Portal(portal_name, prepared, formats, parameters)
-        pipeline.expect(Pending(Kind.BIND, portal=portal, undo=pipeline.set_portal(portal_name, portal)))
+        undo = pipeline.set_portal(portal_name, portal)
+        pipeline.expect(Pending(Kind.BIND, ruling=prepared.ruling, portal=portal, undo=undo))
         return None
 
     def _current(self, prepared: Prepared) -> bool:
@@ -360,7 +419,10 @@ class ClientStream:
         name_end = data.find(b"\0", start + 5, stop)
         if name_end < 0 or stop - name_end != 5:
             raise RemoteProtocolError("Execute: malformed")
-        portal = pipeline.portals.get(data[start + 5 : name_end])
+        name = data[start + 5 : name_end]
+        if pipeline.unsettled(pipeline.portals, name):
+            return _BLOCK
+        portal: Portal | None = pipeline.portals.get(name)
         pipeline.unsynced = True
         if portal is None:
             facts = opaque_analysis("EXECUTE", Action.CURSOR, "a portal that this session did not bind")
@@ -380,31 +442,36 @@ class ClientStream:
             return _BLOCK
         if isinstance(permit, bytes):
             pipeline.expect(Pending(Kind.EXECUTE, refusal=permit))
-            return frame(EXECUTE, b"querygate refused this portal\0\0\0\0\0")
+            return frame(EXECUTE, core.refused_portal, b"\0\0\0\0\0")
         pending = Pending(Kind.EXECUTE, ruling=ruling, record=permit, portal=portal)
+        message: Outcome = None
         if portal is not None:
             permit.parameters = portal.parameters
             if core.masked and not (portal.describe_sent or portal.prepared.describe_sent):
                 # Nobody asked for the result's description, and without it nothing can be masked.
                 portal.describe_sent = True
                 pipeline.expect(Pending(Kind.DESCRIBE_PORTAL, portal=portal, ruling=ruling, drop=True))
-                self._sent(pending, ruling)
-                return frame(DESCRIBE, b"P", data[start + 5 : name_end], b"\0") + data[start:stop]
+                message = frame(DESCRIBE, b"P", name, b"\0") + data[start:stop]
         self._sent(pending, ruling)
-        return None
+        if pipeline.awaiting is pending:
+            # Have the server say at once how it goes, even if it does not ask for COPY data.
+            message = (message or data[start:stop]) + _FLUSH_MESSAGE
+        return message
 
     def _describe(self, data: bytes, start: int, stop: int) -> Outcome:
         pipeline = self._core.pipeline
         what, name = _named(data, start, stop, "Describe")
+        if pipeline.unsettled(pipeline.statements if what == STATEMENT else pipeline.portals, name):
+            return _BLOCK
         pipeline.unsynced = True
         if what == STATEMENT:
-            prepared = pipeline.statements.get(name)
+            prepared: Prepared | None = pipeline.statements.get(name)
             if prepared is not None:
                 prepared.describe_sent = True
             ruling = None if prepared is None else prepared.ruling
             pipeline.expect(Pending(Kind.DESCRIBE_STATEMENT, prepared=prepared, ruling=ruling))
         else:
-            portal = pipeline.portals.get(name)
+            portal: Portal | None = pipeline.portals.get(name)
             if portal is not None:
                 portal.describe_sent = True
             ruling = None if portal is None else portal.prepared.ruling
@@ -420,12 +487,7 @@ class ClientStream:
         return None
 
     def _sync(self) -> Outcome:
-        pipeline = self._core.pipeline
-        if pipeline.copying:
-            return None
-        pipeline.unsynced = False
-        pipeline.expect(Pending(Kind.SYNC))
-        pipeline.skipping = False
+        self._core.pipeline.sync()
         return None
 
     # --- ends ---------------------------------------------------------------------------------------------------
@@ -445,6 +507,9 @@ class ClientStream:
         core = self._core
         core.abandoned = True
         core.waiting_for_drain = False
+        core.forget_intent()
+        core.pipeline.awaiting = None
+        core.pipeline.copying = False
         if self._held.size:
             self._held.take()
         if self._stream:
@@ -452,7 +517,7 @@ class ClientStream:
             core.fail(RemoteProtocolError("the client went away inside a message"))
             return
         core.effects.append(SendUpstream(_ABANDON))
-        core.pipeline.expect(Pending(Kind.SYNC))
+        core.pipeline.sync()
 
 
 def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes]:

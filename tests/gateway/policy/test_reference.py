@@ -139,7 +139,7 @@ def naive(documents: list[dict[str, Any]], asked: AccessRequest, statement: Stat
     return Effect.REQUIRE_APPROVAL if held else Effect.ALLOW
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     documents(),
     statements(),
@@ -161,7 +161,7 @@ def test_agrees_with_the_written_rule(
     assert decision.effect is naive(found, asked, statement)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents(), statements(), st.frozensets(st.sampled_from(["g1", "g2", "g3"])))
 def test_knowing_less_never_allows_more(
     found: list[dict[str, Any]], statement: StatementFacts, groups: frozenset[str]

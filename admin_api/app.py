@@ -30,11 +30,11 @@ class LiveAnswer(BaseModel):
 
 
 def create_app(health: Callable[[], Health]) -> FastAPI:
-    """The application; ``health`` is asked at every request."""
+    """The application; ``health`` is asked at every request, inside the event loop."""
     app = FastAPI(title="Querygate admin API", version=__version__, docs_url="/docs", redoc_url=None)
 
     @app.get("/health", tags=["health"], responses={503: {"model": HealthAnswer}})
-    def read_health(response: Response) -> HealthAnswer:
+    async def read_health(response: Response) -> HealthAnswer:
         """Whether the gateway takes clients: 200 if it does, 503 with the reason if it does not."""
         now = health()
         if not now.ready:
@@ -49,7 +49,7 @@ def create_app(health: Callable[[], Health]) -> FastAPI:
         )
 
     @app.get("/health/live", tags=["health"])
-    def read_live() -> LiveAnswer:
+    async def read_live() -> LiveAnswer:
         """Whether the process answers at all."""
         return LiveAnswer()
 

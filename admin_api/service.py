@@ -13,6 +13,9 @@ from gateway.config import Config
 from gateway.server.tasks import Tasks
 from gateway.services import Health
 
+STOP_TIMEOUT = 3
+"""Seconds that requests under way get when the gateway stops."""
+
 
 class AdminService:
     """Runs the API with uvicorn inside the gateway's event loop."""
@@ -20,7 +23,13 @@ class AdminService:
     def __init__(self, host: str, port: int, health: Callable[[], Health]) -> None:
         self._host, self._port = host, port
         self._server = uvicorn.Server(
-            uvicorn.Config(create_app(health), log_level="warning", access_log=False, lifespan="off")
+            uvicorn.Config(
+                create_app(health),
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=STOP_TIMEOUT,
+            )
         )
         self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None

@@ -62,8 +62,9 @@ class _Live:
         self.use(config)
 
     def use(self, config: Config) -> None:
+        tokens = _configured_tokens(config, self._secret)
         self.snapshot = Snapshot.from_config(config)
-        self.tokens = _configured_tokens(config, self._secret)
+        self.tokens = tokens
         self.credentials = config.credentials
         self.bearers = config.bearers
 
@@ -107,8 +108,8 @@ class Assembly:
         stay as they are.
         """
         _check(Snapshot.from_config(config), self.components)
-        self.config = config
         self._live.use(config)
+        self.config = config
         self.gateway.use_snapshot(self._live.snapshot)
 
 
@@ -145,6 +146,8 @@ def assemble(config: Config) -> Assembly:
     components = collect(plugins.manager)
     live.masking = MaskingFunctions(components.masking_functions, keys)
     _check(live.snapshot, components)
+    tls, endpoints = _tls(config, components), _endpoints(config, components)
+    # The last thing that may fail, since from here on there is a thread to end.
     audit = _open_audit(config, components, keys.digest("audit-literals", "", b""))
     dispatcher = Dispatcher(plugins.manager, live.masking_function)
     upstreams = Upstreams()
@@ -185,9 +188,9 @@ def assemble(config: Config) -> Assembly:
         snapshot=live.snapshot,
         masking_function=live.masking_function,
         upstreams=upstreams,
-        tls=_tls(config, components),
+        tls=tls,
     )
-    return Assembly(config, plugins, components, gateway, databases, audit, _endpoints(config, components), live)
+    return Assembly(config, plugins, components, gateway, databases, audit, endpoints, live)
 
 
 def enabled_plugins(config: Config) -> tuple[str, ...]:

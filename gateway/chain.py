@@ -155,7 +155,7 @@ class Chain:
         # Rulings are shared by a principal's sessions that agree in what policies look at.
         looked_at = sorted(self._snapshot().policies.session_variables)
         seen = tuple(getattr(session, name.removeprefix("session.")) for name in looked_at)
-        key = (principal.key(), resource.name, database_name, seen)
+        key = (principal.key(), database, seen)
         book = self._books.get(key)
         if book is None:
             if len(self._books) >= MAX_BOOKS:

@@ -7,8 +7,10 @@ interval. Until it could be read, nothing resolves, and nobody under a mask gets
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -26,7 +28,8 @@ Classify = Callable[[Resource, CatalogView], Awaitable[Mapping[ColumnRef, frozen
 
 REFRESH_INTERVAL = 60.0
 """Seconds between readings of a catalog that nobody is known to have changed."""
-_DEBOUNCE = 0.5
+RETRY_PAUSE = 2.0
+"""Seconds after a failed reading in which nobody tries again: whoever asks meanwhile gets the same failure."""
 
 
 class Database:
@@ -37,11 +40,21 @@ class Database:
         self.name = name
         self.catalog: CatalogView | None = None
         self.epoch = Epoch()
-        self.stale = True
-        """A schema change was seen since the catalog was read."""
+        self.changes = 1
+        """How many schema changes, or changes of the snapshot, were seen."""
+        self.read_changes = 0
+        """How many of them the catalog is sure to show: those seen before its reading began."""
         self.reading = asyncio.Lock()
+        self.failure: GatewayError | None = None
+        """Why the last reading failed."""
+        self.failed_at = 0.0
         self._snapshot = snapshot
         self._labels: Mapping[ColumnRef, frozenset[str]] = MappingProxyType({})
+
+    @property
+    def stale(self) -> bool:
+        """Whether something changed since the reading of the catalog began."""
+        return self.read_changes != self.changes
 
     def labels_of(self, column: ColumnRef) -> frozenset[str]:
         """The labels of a stored column; a column that the catalog lacks is looked up by its name alone."""
@@ -55,12 +68,13 @@ class Database:
 
     def changed(self) -> None:
         """A schema change went through: every ruling is void, and the catalog is to be read again."""
-        self.stale = True
+        self.changes += 1
         self.epoch = Epoch()
 
-    def use(self, catalog: CatalogView, labels: Mapping[ColumnRef, frozenset[str]]) -> None:
-        """Take a catalog that was just read."""
-        self.stale = False
+    def use(self, catalog: CatalogView, labels: Mapping[ColumnRef, frozenset[str]], changes: int) -> None:
+        """Take a catalog that was just read; its reading began when ``changes`` had been seen."""
+        self.read_changes = changes
+        self.failure = None
         if self.catalog is None or self.catalog.version != catalog.version or labels != self._labels:
             self.catalog = catalog
             self._labels = labels
@@ -69,66 +83,90 @@ class Database:
     def renew(self) -> None:
         """The snapshot changed: labels and rulings are void."""
         self._labels = MappingProxyType({})
+        self.failure = None
         self.changed()
 
 
 class Databases:
     """All databases that sessions have asked for."""
 
-    def __init__(self, read: Read, classify: Classify, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self,
+        read: Read,
+        classify: Classify,
+        snapshot: Callable[[], Snapshot],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._read = read
         self._classify = classify
         self._snapshot = snapshot
+        self._clock = clock
         self._known: dict[tuple[str, str], Database] = {}
-        self._refreshes: set[asyncio.Task[None]] = set()
+        """Those whose catalog could be read. Names come from clients, so a name alone must not stay."""
+        self._used: WeakValueDictionary[tuple[str, str], Database] = WeakValueDictionary()
+        """All that anybody still uses, read or not."""
 
     def get(self, resource: Resource, name: str) -> Database:
         """The database, known or not."""
         key = (resource.name, name)
-        database = self._known.get(key)
+        database = self._used.get(key)
         if database is None or database.resource != resource:
-            database = self._known[key] = Database(resource, name, self._snapshot)
+            database = self._used[key] = Database(resource, name, self._snapshot)
         return database
 
     async def refresh(self, database: Database) -> None:
-        """Read the catalog if it is stale; several callers share one reading. Raises ``GatewayError``."""
+        """Read the catalog if it is stale; several callers share a reading and its failure. Raises ``GatewayError``."""
+        if database.stale:
+            await self._refresh(database)
+
+    async def _refresh(self, database: Database, *, anyway: bool = False) -> None:
         async with database.reading:
-            if not database.stale:
+            if not (database.stale or anyway):
                 return
-            database.stale = False  # a change that comes while we read makes it stale again
+            if database.failure is not None and self._clock() - database.failed_at < RETRY_PAUSE:
+                raise database.failure
+            changes = database.changes  # one that comes while we read leaves the database stale
             try:
                 catalog = await self._read(database.resource, database.name)
                 labels = await self._classify(database.resource, catalog)
-            except BaseException:
-                database.stale = True
+            except GatewayError as error:
+                database.failure, database.failed_at = error, self._clock()
                 raise
-            changed_meanwhile = database.stale
-            database.use(catalog, labels)
-            database.stale = changed_meanwhile
+            database.use(catalog, labels, changes)
+            self._known[database.resource.name, database.name] = database
 
     async def try_refresh(self, database: Database) -> None:
         """As ``refresh``, for callers who can go on without; what fails is logged."""
         try:
             await self.refresh(database)
         except GatewayError as error:
-            _log.warning(
-                "cannot read the catalog", resource=database.resource.name, database=database.name, error=str(error)
-            )
+            _report(database, error)
 
     async def refresh_for_ever(self) -> None:
-        """Read all catalogs again at an interval."""
+        """Read all catalogs again at an interval. Statements go on with the old ones meanwhile."""
         while True:
             await asyncio.sleep(REFRESH_INTERVAL)
             for database in list(self._known.values()):
-                database.stale = True
-                await self.try_refresh(database)
+                try:
+                    await self._refresh(database, anyway=True)
+                except Exception as error:  # noqa: BLE001 - one database's trouble is not the others'
+                    _report(database, error)
 
     def labels_of(self, resource: Resource, column: ColumnRef) -> frozenset[str]:
         """The labels of a column in any database of the resource."""
-        known = [database for database in self._known.values() if database.resource.name == resource.name]
+        known = [database for database in self._used.values() if database.resource.name == resource.name]
         return frozenset[str]().union(*(database.labels_of(column) for database in known))
 
     def renew(self) -> None:
         """The snapshot changed."""
-        for database in self._known.values():
+        resources = self._snapshot().resources
+        for key, database in list(self._known.items()):
+            if resources.get(database.resource.name) != database.resource:
+                del self._known[key]
+        for database in list(self._used.values()):
             database.renew()
+
+
+def _report(database: Database, error: Exception) -> None:
+    _log.warning("cannot read the catalog", resource=database.resource.name, database=database.name, error=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +19,27 @@ from gateway.services import Health, Service, create_services
 _log = structlog.get_logger("querygate")
 
 
+DESCRIPTORS_PER_SESSION = 4
+"""A client and its database, and as many again for connections that are not sessions yet."""
+OTHER_DESCRIPTORS = 100
+"""Files, listeners, the admin API's clients, readings of catalogs."""
+
+
 async def run(path: Path, config: Config) -> int:
-    """Serve until a signal; the exit status."""
+    """Serve until a signal; the exit status. A second signal ends the sessions that the first one waits for."""
+    _allow_descriptors(DESCRIPTORS_PER_SESSION * config.limits.max_sessions + OTHER_DESCRIPTORS)
     assembly = assemble(config)
     stop = asyncio.Event()
+
+    def end() -> None:
+        if stop.is_set():
+            _log.warning("a second signal: ending all sessions now", sessions=len(assembly.gateway.sessions))
+            assembly.gateway.hurry()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, _reload, path, assembly)
     services: list[Service] = []
     try:
@@ -45,20 +60,35 @@ async def run(path: Path, config: Config) -> int:
         _log.error(str(error))
         return 1
     finally:
+        await assembly.gateway.drain()
+        # Last, so that whoever asks for the health while sessions end learns that the gateway stops.
         for service in services:
             await service.stop()
-        await assembly.gateway.drain()
         await assembly.audit.close()
     return 0
 
 
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the soft limit of open files as far as the hard one lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    if possible < wanted:
+        _log.warning("max_sessions needs more open files than the system allows", needed=wanted, allowed=possible)
+
+
 def _reload(path: Path, assembly: Assembly) -> None:
+    before = assembly.config
     try:
         assembly.use(load_config(path, environ=os.environ))
-    except ConfigurationError as error:
+    except (ConfigurationError, OSError) as error:
         _log.error("the configuration was not taken over; the old one stays in force", error=str(error))
-    else:
-        _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
+        return
+    _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
+    fixed = ("listeners", "admin_api", "data_dir", "tls", "jwt", "audit", "plugins", "limits")
+    if changed := [name for name in fixed if getattr(before, name) != getattr(assembly.config, name)]:
+        _log.warning("these changes take effect after a restart only", keys=changed)
 
 
 def _health(assembly: Assembly, stop: asyncio.Event) -> Callable[[], Health]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from gateway.testing.servers import PostgresServer, ServerUnavailable
 
-pytest_plugins = ["tests.fixtures.servers"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.gateway"]
 
 # No deadlines: machines that run tests are busy. Hypothesis's own profile "ci" is the same every time.
 settings.register_profile("local", deadline=None)

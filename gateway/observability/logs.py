@@ -14,7 +14,11 @@ def configure_logs(*, level: str = "info") -> None:
     """Set up structlog and the standard library's logging on standard error, once, at start."""
     interactive = sys.stderr.isatty()
     renderer: structlog.types.Processor
-    renderer = structlog.dev.ConsoleRenderer() if interactive else structlog.processors.JSONRenderer()
+    if interactive:
+        # Not rich's tracebacks: they show local variables, which hold statements and rows.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    else:
+        renderer = structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -90,7 +90,7 @@ class Dispatcher:
     async def _decide(self, hook: str, request: AccessRequest) -> Decision:
         decisions: list[Decision] = []
         for principal in request.principal.chain():
-            asked = replace(request, principal=replace(principal, acts_for=None))
+            asked = replace(request, principal=principal)
             answers = [
                 answer
                 for implementation in self._chain(hook)

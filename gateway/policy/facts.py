@@ -56,9 +56,11 @@ class StatementView:
     """The facts of one statement with the questions that policies ask of them."""
 
     __slots__ = (
+        "_objects_of",
         "actions",
         "facts",
         "labels",
+        "labels_proven",
         "objects",
         "request",
         "unknown",
@@ -74,20 +76,23 @@ class StatementView:
         self.unknown = Action.UNKNOWN in self.actions
         self.unsure = self.unknown or bool(facts.opaque)
         self.objects = facts.objects_read | facts.objects_written
+        self._objects_of: dict[Action, frozenset[ObjectRef]] = {}
         self.unresolved = any(not ref.schema for ref in self.objects) or any(not ref.schema for ref in facts.functions)
-        self.labels = request.labels
-        if self.unsure or self.unresolved or facts.reads_everything:
-            self.labels = request.labels | request.resource_labels
+        self.labels_proven = not (self.unsure or self.unresolved or facts.reads_everything)
+        self.labels = request.labels if self.labels_proven else request.labels | request.resource_labels
 
     def objects_of(self, action: Action) -> frozenset[ObjectRef]:
         """The objects that an action of the statement is about; all of them where that is not clear."""
+        if (known := self._objects_of.get(action)) is not None:
+            return known
         facts = self.facts
         found: frozenset[ObjectRef] = frozenset()
         if action in _READS and not self.actions.isdisjoint(_WRITES):
             found = facts.objects_read
         elif action in _WRITES and not self.actions.isdisjoint(_READS):
             found = facts.objects_written
-        return found or self.objects
+        self._objects_of[action] = found = found or self.objects
+        return found
 
     def may_match(self, policy: CompiledPolicy) -> bool:
         """Whether a restricting policy's matchers, its condition aside, can apply."""
@@ -113,7 +118,7 @@ class StatementView:
         """Whether an allowing policy's matchers, actions, objects and condition aside, certainly apply."""
         facts = self.facts
         if policy.labels is not None and (
-            self.unknown or not self.request.labels or not all(map(policy.labels.matches, self.labels))
+            not self.labels_proven or not self.labels or not all(map(policy.labels.matches, self.labels))
         ):
             return False
         if policy.functions is not None and (
@@ -152,7 +157,7 @@ class StatementView:
             bound["statement.objects_read"] = sorted(map(str, facts.objects_read))
             bound["statement.objects_written"] = sorted(map(str, facts.objects_written))
             bound["statement.functions"] = sorted(map(str, facts.functions))
-        if not self.unresolved and not facts.reads_everything:
+        if self.labels_proven:
             if "statement.columns" in wanted:
                 bound["statement.columns"] = sorted(map(str, facts.columns_read | facts.columns_written))
             bound["statement.labels"] = sorted(self.labels)

@@ -32,10 +32,22 @@ from gateway.protocol.effects import (
 )
 from gateway.server.listener import Endpoint, Listener, ServerTls
 from gateway.server.session import DatabaseProtocol, Session, refusal
+from gateway.server.standing import end_without_token, lost_by_change
 from gateway.server.tasks import Tasks
 from gateway.server.upstream import Upstreams
 
 _log = structlog.get_logger("querygate.server")
+
+REVIEW_INTERVAL = 5.0
+"""Seconds between looks at whether the tokens of running sessions are still good."""
+DRAIN_STEP = 0.1
+"""Seconds between looks for sessions that have become idle while the gateway stops."""
+
+
+class TooManySessions(LimitExceeded):
+    """All places that the configuration allows are taken."""
+
+    client_message = "the gateway has too many sessions; try again later"
 
 
 class Audit(Protocol):
@@ -98,8 +110,12 @@ class Gateway:
         self._listeners: list[Listener] = []
         self.tasks = Tasks()
         self.sessions: dict[str, Session] = {}
+        self._admitted = 0
+        self._strangers: dict[str, Session] = {}
+        """Sessions whose login is not over, the oldest first."""
         self._by_cancel_key: dict[bytes, Session] = {}
         self._draining = False
+        self._hurry = False
         self._all_closed = asyncio.Event()
         self._all_closed.set()
 
@@ -115,11 +131,13 @@ class Gateway:
                 self,
                 self.tasks,
                 login_timeout=self._limits.login_timeout,
+                max_greetings=self._settings.max_sessions,
             )
             listener.open()
             self._listeners.append(listener)
         for listener in self._listeners:
             self.tasks.start(listener.serve(), name=f"listener {listener.endpoint}")
+        self.tasks.start(self._review_for_ever(), name="review of sessions")
         if self._settings.idle_timeout is not None:
             self.tasks.start(self._end_idle_sessions(self._settings.idle_timeout), name="idle sessions")
 
@@ -144,16 +162,17 @@ class Gateway:
         return Session(self, session_id, adapter.create_relay(settings), context)
 
     def admit(self, session: Session) -> None:
-        """The client is connected: count it, or send it away."""
-        if self._draining or len(self.sessions) >= self._settings.max_sessions:
-            error: GatewayError = GatewayShutdown("the gateway is stopping")
-            if not self._draining:
-                error = LimitExceeded("too many sessions")
-            self.sessions[session.id] = session
-            session.terminate(error)
-            return
+        """The client is connected. Who has not proved anything yet takes no place from those who have."""
         self.sessions[session.id] = session
         self._all_closed.clear()
+        if self._draining:
+            session.terminate(GatewayShutdown("the gateway is stopping"))
+            return
+        if len(self._strangers) >= self._settings.max_sessions:
+            # A login takes milliseconds: the oldest is the likeliest to be nobody.
+            oldest = next(iter(self._strangers.values()))
+            oldest.terminate(TooManySessions("too many logins are under way, and this one takes the longest"))
+        self._strangers[session.id] = session
 
     def _resolves(self, name: str, adapter: ProtocolAdapter) -> bool:
         resource = self.snapshot.resources.get(name)
@@ -174,6 +193,15 @@ class Gateway:
         session.answered(ask, result)
         if isinstance(ask, AskOpen) and session.ended and session.upstream is not None:
             session.upstream.abort()  # the client left while the database was being connected
+        if isinstance(ask, AskOpen) and isinstance(result, GatewayError):
+            _log.warning(
+                "a session was refused",
+                session=session.id,
+                user=ask.session.user,
+                resource=ask.resource,
+                client=ask.session.client_address,
+                reason=f"{type(result).__name__}: {result}",
+            )
 
     async def _work_out(self, session: Session, ask: Ask) -> object:
         match ask:
@@ -191,7 +219,10 @@ class Gateway:
                 await self._audit.commit()
                 return None
             case AskLogin():
-                return await self._chain.login(ask.session)
+                session.snapshot = self.snapshot
+                login = await self._chain.login(ask.session)
+                session.tokens = login.tokens
+                return login
             case AskAuthenticate():
                 return await self._chain.authenticate(ask.session, ask.credentials)
             case AskOpen():
@@ -207,6 +238,12 @@ class Gateway:
                 return None
 
     async def _open(self, session: Session, ask: AskOpen) -> Opened:
+        if session.ended:
+            raise GatewayShutdown("the client left before the session was open")
+        if self._admitted >= self._settings.max_sessions:
+            raise TooManySessions(f"all {self._settings.max_sessions} places are taken")
+        session.admitted = True
+        self._admitted += 1
         resource, database_name, decision = await self._chain.admit(
             ask.session, ask.principal, ask.resource, ask.database
         )
@@ -219,6 +256,10 @@ class Gateway:
         scope = await self._chain.scope(ask.session, ask.principal, resource, database_name, decision, analyser)
         transport, _, handle = await self._upstreams.connect(resource, adapter, lambda: DatabaseProtocol(session))
         session.upstream = transport
+        if session.ended:
+            raise GatewayShutdown("the client left while the database was being connected")
+        if reason := lost_by_change(session, self.snapshot):
+            raise GatewayShutdown(reason)
         session.scope = scope
         session.audit_context = encode_session_context(
             replace(ask.session, database=database_name), ask.principal, resource, self._settings.gateway_name
@@ -245,7 +286,8 @@ class Gateway:
             await self._upstreams.cancel(resource, self._adapters[resource.protocol], key)
 
     def opened(self, session: Session) -> None:
-        """The session can be cancelled from now on."""
+        """The session is open, and can be cancelled from now on."""
+        self._strangers.pop(session.id, None)
         key = session.relay.cancel_key
         if key is not None:
             self._by_cancel_key[key] = session
@@ -277,6 +319,10 @@ class Gateway:
     def closed(self, session: Session) -> None:
         """The session is over."""
         self.sessions.pop(session.id, None)
+        self._strangers.pop(session.id, None)
+        if session.admitted:
+            session.admitted = False
+            self._admitted -= 1
         key = session.relay.cancel_key
         if key is not None:
             self._by_cancel_key.pop(key, None)
@@ -288,39 +334,61 @@ class Gateway:
     # --- changes and the end ------------------------------------------------------------------------------------
 
     def use_snapshot(self, snapshot: Snapshot) -> None:
-        """Decide by another snapshot from the next statement on; sessions whose resource is gone are ended."""
+        """Decide by another snapshot from the next statement on, and end the sessions that it leaves no ground for."""
         self.snapshot = snapshot
         self._chain.forget()
+        self._upstreams.forget()
         for session in list(self.sessions.values()):
-            resource = session.resource
-            if resource is not None and snapshot.resources.get(resource.name) != resource:
-                session.terminate(GatewayShutdown("the resource was changed or removed"))
+            if reason := lost_by_change(session, snapshot):
+                session.terminate(GatewayShutdown(reason))
+            elif session.principal is not None:
+                session.snapshot = snapshot
+        self.tasks.start(self._review(), name="review of sessions after a change")
+
+    async def _review(self) -> None:
+        await end_without_token(list(self.sessions.values()), self._chain.login)
+
+    async def _review_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(REVIEW_INTERVAL)
+            try:
+                await self._review()
+            except Exception as error:  # noqa: BLE001 - the next look may succeed
+                _log.error("running sessions could not be reviewed", exc_info=error)
 
     async def _end_idle_sessions(self, after: float) -> None:
         while True:
             await asyncio.sleep(min(after / 4, 5))
             now = asyncio.get_running_loop().time()
             for session in list(self.sessions.values()):
-                if session.relay.idle and now - session.active > after:
+                if session.open and not session.relay.idle:
+                    session.active = now  # something runs, or a transaction is open: idleness begins after it
+                elif session.open and now - session.active > after:
                     session.terminate(GatewayShutdown("idle for too long"))
+
+    def hurry(self) -> None:
+        """Wait for nobody any more while draining."""
+        self._hurry = True
+        self._all_closed.set()
 
     async def drain(self) -> None:
         """Take no more sessions, end the idle ones, and give the others their time."""
         self._draining = True
         for listener in self._listeners:
             listener.close()
+        stopping = GatewayShutdown("the gateway is stopping")
         deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
-        while self.sessions and asyncio.get_running_loop().time() < deadline:
+        while self.sessions and not self._hurry and asyncio.get_running_loop().time() < deadline:
             for session in list(self.sessions.values()):
-                if session.relay.idle or session.scope is None:
-                    session.terminate(GatewayShutdown("the gateway is stopping"))
+                if session.relay.idle or not session.open:
+                    session.terminate(stopping)
             try:
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(DRAIN_STEP):
                     await self._all_closed.wait()
             except TimeoutError:
                 pass
         for session in list(self.sessions.values()):
-            session.terminate(GatewayShutdown("the gateway is stopping"))
+            session.terminate(stopping)
         await self.tasks.cancel()
         for analyser in self._analysers.values():
             analyser.close()

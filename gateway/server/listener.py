@@ -66,6 +66,7 @@ class Listener:
         tasks: Tasks,
         *,
         login_timeout: float = 30.0,
+        max_greetings: int = 1000,
     ) -> None:
         self.endpoint = endpoint
         self.adapter = adapter
@@ -73,6 +74,9 @@ class Listener:
         self._factory = factory
         self._tasks = tasks
         self._login_timeout = login_timeout
+        self._max_greetings = max_greetings
+        self._greetings: dict[asyncio.Task[None], None] = {}
+        """Handshakes under way, the oldest first."""
         self._socket: socket.socket | None = None
 
     @property
@@ -98,16 +102,30 @@ class Listener:
     async def serve(self) -> None:
         """Accept for ever."""
         loop = asyncio.get_running_loop()
+        troubled = False
         while (listening := self._socket) is not None:
             try:
                 sock, address = await loop.sock_accept(listening)
             except OSError as error:
                 if self._socket is None:
                     return
-                _log.error("cannot accept", endpoint=str(self.endpoint), error=str(error))
+                if not troubled:
+                    _log.error("cannot accept", endpoint=str(self.endpoint), error=str(error))
+                troubled = True
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            self._tasks.start(self._greet(sock, address), name=f"client {address[0]}:{address[1]}")
+            if troubled:
+                _log.info("accepting again", endpoint=str(self.endpoint))
+            troubled = False
+            if len(self._greetings) >= self._max_greetings:
+                # A handshake takes milliseconds: the oldest is the likeliest to be nobody.
+                next(iter(self._greetings)).cancel()
+            task = self._tasks.start(self._greet(sock, address), name=f"client {address[0]}:{address[1]}")
+            self._greetings[task] = None
+            task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        self._greetings.pop(task, None)
 
     def close(self) -> None:
         """Accept nobody any more."""
@@ -134,7 +152,10 @@ class Listener:
             if session is None or session.downstream is None:
                 sock.close()
             return
-        asyncio.get_running_loop().call_later(self._login_timeout, _end_unless_open, session)
+        except BaseException:
+            sock.close()
+            raise
+        session.limit_login(self._login_timeout)
 
     async def _connect(self, sock: socket.socket, session: Session, negotiated: Negotiated) -> None:
         loop = asyncio.get_running_loop()
@@ -147,9 +168,7 @@ class Listener:
             if negotiated.initial:
                 session.from_client(negotiated.initial)
 
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: ClientProtocol(session, begin), sock, ssl=context
-        )
+        transport, _ = await loop.connect_accepted_socket(lambda: ClientProtocol(session, begin), sock, ssl=context)
         if alpn is not None:
             # TLS from the first byte is only for clients that name the protocol inside it, so that a connection that
             # was meant for another server cannot end here.
@@ -157,8 +176,3 @@ class Listener:
             if selected != alpn:
                 transport.abort()
                 raise AuthenticationError("TLS was begun at once without naming the protocol by ALPN")
-
-
-def _end_unless_open(session: Session) -> None:
-    if session.scope is None and not session.ended:
-        session.terminate(AuthenticationError("the login took too long"))

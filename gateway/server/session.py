@@ -193,9 +193,7 @@ class Session:
             # Nobody takes what the database sends, but its last word is still wanted.
             self.downstream_full = False
             self.balance()
-            self._be_patient(
-                ABANDONED_GRACE, UpstreamTimeout("the database did not finish for a client that is gone")
-            )
+            self._be_patient(ABANDONED_GRACE, UpstreamTimeout("the database did not finish for a client that is gone"))
 
     def database_gone(self) -> None:
         """The database hung up."""

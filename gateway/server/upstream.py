@@ -32,6 +32,10 @@ class Upstreams:
     def __init__(self) -> None:
         self._contexts: dict[UpstreamTls, ssl.SSLContext | None] = {}
 
+    def forget(self) -> None:
+        """Read certificates again: files may have been replaced."""
+        self._contexts.clear()
+
     async def connect(
         self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P]
     ) -> tuple[asyncio.Transport, P, UpstreamHandle]:

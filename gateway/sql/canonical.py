@@ -44,6 +44,7 @@ _UNSUPPORTED = frozenset(
 )
 _PLAIN_OPERATORS = frozenset("+ - * / % ^ < > = <= >= <> !=".split())
 _MOST_SUBSCRIPTS = 12
+_DEEPEST_BRACKETS = 8
 _CALL_SEPARATORS = {
     "substring": frozenset({"from", "for", "similar", "escape"}),
     "overlay": frozenset({"placing", "from", "for"}),
@@ -84,7 +85,7 @@ def quote(name: str) -> str:
 
 
 class _Writer:
-    __slots__ = ("at", "calls", "operand", "out", "result", "subscripts", "tokens")
+    __slots__ = ("at", "brackets", "calls", "operand", "out", "result", "subscripts", "tokens")
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         # Sentinels, so that looking ahead needs no bounds.
@@ -94,6 +95,7 @@ class _Writer:
         self.calls: list[str] = []
         """For each open parenthesis what it belongs to: a special call, "cast", or ""."""
         self.subscripts = 0
+        self.brackets = 0
         self.operand = False
         """Whether what was written last can be a left operand."""
         self.result = Canonical()
@@ -192,11 +194,13 @@ class _Writer:
             self.put("::text", operand=True)
             return
         elif value == "]":
+            self.brackets -= 1
             self.put("]", operand=True)
         elif value == "[":
-            # The parser takes quadratic time for a chain of subscripts.
+            # The parser takes quadratic time for a chain of subscripts, and doubles it with every array in an array.
             self.subscripts = self.subscripts + 1 if self.previous() == "]" else 0
-            if self.subscripts >= _MOST_SUBSCRIPTS:
+            self.brackets += 1
+            if self.subscripts > _MOST_SUBSCRIPTS or self.brackets > _DEEPEST_BRACKETS:
                 raise Unsupported("too many subscripts")
             self.put(value)
         elif value in (",", ".", ":"):

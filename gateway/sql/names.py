@@ -24,6 +24,17 @@ _UNNAMED = (
 _RENAMED_CALLS = frozenset({"extract", "trim"})
 
 
+def _subquery_name(node: exp.Expr) -> str:
+    """A scalar subquery is called like its column."""
+    inner = node.unnest()
+    while isinstance(inner, exp.SetOperation):
+        inner = inner.this.unnest()
+    if not isinstance(inner, exp.Select) or len(inner.expressions) != 1:
+        return UNCERTAIN
+    item = inner.expressions[0]
+    return UNCERTAIN if isinstance(item, exp.Star) or isinstance(item.this, exp.Star) else output_name(item)
+
+
 def output_name(node: exp.Expr) -> str:
     """The name the server gives to an output column without an alias, or ``UNCERTAIN``."""
     match node:
@@ -44,6 +55,8 @@ def output_name(node: exp.Expr) -> str:
             return output_name(node.this)
         case exp.Array():
             return "array"
+        case exp.Subquery():
+            return _subquery_name(node)
         case exp.Tuple():
             return "row"
         case exp.Exists():

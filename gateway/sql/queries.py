@@ -373,7 +373,8 @@ def _join(walk: Walk, node: exp.Expr, scope: Scope) -> None:
     elif method:
         if str(method).upper() != "NATURAL":
             walk.unknown("unsupported join")
-        if not (left.complete and right.complete):
+        if not (left.named and right.named):
+            left.sure = False
             walk.unknown("natural join of an unknown relation")
         theirs = {column.name for column in right.columns()}
         names = [column.name for column in left.columns() if column.name in theirs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.sql.names import UNCERTAIN
 from gateway.sql.values import NamedValue, Value, same_column, union
 
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
@@ -60,13 +61,15 @@ class Source:
 class Item:
     """One comma-separated item of FROM: a source, or sources joined to each other."""
 
-    __slots__ = ("merged", "order", "sources")
+    __slots__ = ("merged", "order", "sources", "sure")
 
     def __init__(self, sources: list[Source]) -> None:
         self.sources = sources
         self.order: list[NamedValue] | None = None
         """The columns that ``*`` shows, where USING or NATURAL has merged some."""
         self.merged: dict[str, Value] = {}
+        self.sure = True
+        """Whether it is certain which columns were merged."""
 
     def columns(self) -> list[NamedValue]:
         if self.order is not None:
@@ -75,12 +78,29 @@ class Item:
 
     @property
     def complete(self) -> bool:
-        return all(source.complete for source in self.sources)
+        """Whether these are all the columns, in the right order."""
+        return self.sure and all(source.complete for source in self.sources)
+
+    @property
+    def named(self) -> bool:
+        """Whether the names of all columns are certain."""
+        return self.complete and not any(UNCERTAIN in source.by_name for source in self.sources)
+
+    def unsure_values(self) -> list[Value]:
+        """What a name that is not found may still be."""
+        values: list[Value] = []
+        for source in self.sources:
+            if not source.complete:
+                values.append(source.everything())
+            elif UNCERTAIN in source.by_name:
+                values.extend(source.by_name[UNCERTAIN])
+        return values
 
     def join(self, right: Item, names: Sequence[str]) -> bool:
         """Join with ``right`` by equal columns ``names``. False where a name is not exactly once on each side."""
         if not names and self.order is None and right.order is None:
             self.sources.extend(right.sources)
+            self.sure = self.sure and right.sure
             return True
         ours, theirs = self.columns(), right.columns()
         sure = True
@@ -99,6 +119,7 @@ class Item:
             *(column for column in theirs if column.name not in taken),
         ]
         self.sources.extend(right.sources)
+        self.sure = self.sure and right.sure and sure
         return sure
 
     def find(self, name: str) -> list[Value]:
@@ -107,7 +128,8 @@ class Item:
             if name in source.by_name:
                 source.hits += 1
         if self.order is not None:
-            return [column.value for column in self.order if column.name == name]
+            found = [column.value for column in self.order if column.name == name]
+            return found if self.sure else [Value(value.sources, proven=False) for value in found]
         return [value for source in self.sources for value in source.by_name.get(name, ())]
 
 
@@ -149,7 +171,8 @@ class Scope:
                 return candidates[0], True
             if candidates:
                 return union([*candidates, *unsure]), False
-            unsure.extend(source.everything() for item in scope.items for source in item.sources if not source.complete)
+            for item in scope.items:
+                unsure.extend(item.unsure_values())
             scope = scope.parent
         return (union(unsure), False) if unsure else None
 

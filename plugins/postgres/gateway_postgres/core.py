@@ -32,7 +32,7 @@ class Core:
         "now",
         "opened",
         "pipeline",
-        "refused_portal",
+        "private_name",
         "replication_facts",
         "session_id",
         "settings",
@@ -58,8 +58,9 @@ class Core:
         """A cancel request on its way: nothing of the client goes on before the database has taken it."""
         self.intent: StatementRecord | None = None
         """The statement that the audit was told of and that has not been sent yet."""
-        self.refused_portal = b"querygate refused this portal " + settings.random(8).hex().encode()
-        """What the server is asked to execute instead of a refused portal: a name that nobody else can have made."""
+        self.private_name = b"querygate " + settings.random(8).hex().encode()
+        """A name of a statement and portal that no client can have made: for probes, and, since it does not exist
+        otherwise, what the server is asked to execute instead of a refused portal."""
         self.ask_up: Ask | None = None
         """The question on whose answer the server's next message waits."""
         self.waiting_for_drain = False

@@ -78,5 +78,7 @@ def compile_row_mask(
         else:
             code = 0 if not formats else formats[0] if len(formats) == 1 else formats[index]
         domain = ",".join(sorted(mask.labels))
-        maskers.append(compile_column(masking_function(mask.spec), field.type_oid, code, domain, encoding=codec or "ascii"))
+        maskers.append(
+            compile_column(masking_function(mask.spec), field.type_oid, code, domain, encoding=codec or "ascii")
+        )
     return RowMask(len(fields), maskers)

@@ -36,6 +36,8 @@ class Kind(IntEnum):
     SYNC = 7
     QUERY = 8
     FUNCTION_CALL = 9
+    PROBE = 10
+    """The gateway's own question after the session's state: up to ReadyForQuery, nothing of it is for the client."""
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.domain.audit import Outcome
 from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import SessionEffect, StatementFacts
+from gateway.domain.statement import Action, SessionEffect, StatementFacts
 from gateway.errors import (
     GatewayError,
     LimitExceeded,
@@ -34,7 +34,7 @@ from gateway.sql.catalog import Catalog
 from gateway_postgres.core import Core, Held
 from gateway_postgres.errors import error_response, sqlstate
 from gateway_postgres.masks import compile_row_mask, result_columns
-from gateway_postgres.pipeline import Described, Kind, Pending
+from gateway_postgres.pipeline import Described, Kind, Pending, Portal
 from gateway_postgres.rows import RowMask, mask_rows, scan_rows, split_backend
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
 from gateway_postgres.wire.backend import (
@@ -44,6 +44,7 @@ from gateway_postgres.wire.backend import (
     ParameterStatus,
     RowDescription,
 )
+from gateway_postgres.wire.codec import frame
 
 _LENGTH = Struct("!I")
 
@@ -58,6 +59,10 @@ _ASYNCHRONOUS: Final = frozenset((NOTICE, NOTIFICATION, PARAMETER_STATUS, READY)
 _IDLE: Final = ord("I")
 _DROP: Final = b""
 _MAX_PLANS: Final = 64
+_MAX_PROBE_TRIES: Final = 3
+_QUERY_CANCELED: Final = "57014"
+_READIED: Final = frozenset((Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL, Kind.PROBE))
+_NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
 _WITHHELD: Final = "the database's message is withheld because the statement touches masked data"
 
 
@@ -68,7 +73,7 @@ class _Blocked(Exception):
 class ServerStream:
     """Handles the server's messages."""
 
-    __slots__ = ("_client", "_core", "_held", "_probe", "_stream", "fatal_seen")
+    __slots__ = ("_client", "_core", "_held", "_plan_failure", "_probe", "_probe_tries", "_stream", "fatal_seen")
 
     def __init__(self, core: Core, client: ClientStream) -> None:
         self._core = core
@@ -76,7 +81,10 @@ class ServerStream:
         self._held = Held()
         self._stream = 0
         """Bytes still to come of a row whose beginning was forwarded."""
+        self._plan_failure: GatewayError | None = None
+        """Why the plan that was asked for cannot be had; good for one result only, since the reason may pass."""
         self._probe: list[str] = []
+        self._probe_tries = 0
         self.fatal_seen = False
         """The server has told the client itself why it ends the session."""
 
@@ -91,10 +99,13 @@ class ServerStream:
 
     def planned(self, ask: AskPlan, plan: MaskingPlan | GatewayError) -> None:
         """The answer to ``AskPlan``; an error refuses the result."""
-        plans = ask.ruling.plans
-        if len(plans) >= _MAX_PLANS:
-            plans.clear()
-        plans[ask.key] = plan
+        if isinstance(plan, GatewayError):
+            self._plan_failure = plan
+        else:
+            plans = ask.ruling.plans
+            if len(plans) >= _MAX_PLANS:
+                plans.clear()
+            plans[ask.key] = plan
         if self._held.size:
             self._process(self._held.take())
 
@@ -132,6 +143,10 @@ class ServerStream:
                     effects.append(SendDownstream(data[forwarded:start]))
                 self._held.keep(data[start:])
                 return
+            except GatewayError:
+                if start > forwarded:
+                    effects.append(SendDownstream(data[forwarded:start]))
+                raise
             position = stop
             if outcome is not None:
                 if start > forwarded:
@@ -140,16 +155,18 @@ class ServerStream:
                     effects.append(SendDownstream(outcome))
                 forwarded = stop
         rest = size - position
-        if rest >= 5 and data[position] in (DATA_ROW, COPY_DATA) and self._passes(data[position]):
-            self._stream = 1 + _LENGTH.unpack_from(data, position + 1)[0] - rest
-            position, rest = size, 0
+        if rest >= 5 and data[position] in (DATA_ROW, COPY_DATA):
+            length = 1 + _LENGTH.unpack_from(data, position + 1)[0]
+            if self._passes(data[position], length):
+                self._stream = length - rest
+                position, rest = size, 0
         if position > forwarded:
             effects.append(SendDownstream(data if position - forwarded == size else data[forwarded:position]))
         if rest:
             need = 1 + _LENGTH.unpack_from(data, position + 1)[0] if rest >= 5 else 5
             self._held.keep(data[position:], need)
 
-    def _passes(self, kind: int) -> bool:
+    def _passes(self, kind: int, length: int) -> bool:
         """Whether an incomplete row may go on as it comes, since nobody looks into it."""
         queue = self._core.pipeline.queue
         pending = queue[0] if queue else None
@@ -159,6 +176,7 @@ class ServerStream:
             return False
         if kind == DATA_ROW:
             pending.record.rows += 1
+        pending.record.bytes_out += length
         return True
 
     def _message(self, kind: int, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
@@ -178,6 +196,8 @@ class ServerStream:
                 return self._unasked_error(data, start, stop)
             raise RemoteProtocolError(f"backend message type {kind} without a question")
         pending = pipeline.queue[0]
+        if pending.kind is Kind.PROBE:
+            return self._probe_answer(kind, pending, data, start, stop)
         if kind == COMMAND_COMPLETE:
             return self._complete(pending, data, start, stop)
         if kind == READY:
@@ -188,52 +208,82 @@ class ServerStream:
             return self._rows(pending, data, start, stop, count)
         if kind == ERROR:
             return self._error(pending, data, start, stop)
-        return self._other(kind, pending, stop - start, count)
+        return self._other(kind, pending, data, start, stop, count)
 
     # --- answers ------------------------------------------------------------------------------------------------
 
-    def _other(self, kind: int, pending: Pending, size: int, count: int) -> bytes | None:
-        pipeline = self._core.pipeline
+    def _other(self, kind: int, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | None:
         what = pending.kind
         if kind == BIND_COMPLETE and what is Kind.BIND:
             if pending.portal is not None:
                 pending.portal.confirmed = True
-            pipeline.pop()
+            self._answered()
         elif (kind == PARSE_COMPLETE and what is Kind.PARSE and pending.refusal is None) or (
             kind == CLOSE_COMPLETE and what is Kind.CLOSE
         ):
-            pipeline.pop()
+            self._answered()
         elif kind == PARAMETER_DESCRIPTION and what is Kind.DESCRIBE_STATEMENT:
             pass
         elif kind == NO_DATA and what in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
             self._describe(pending, None)
-            pipeline.pop()
+            self._answered()
         elif kind in (EMPTY_QUERY, SUSPENDED) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
             return self._end_statement(pending)
         elif kind in (COPY_IN, COPY_OUT, COPY_BOTH) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
-            if kind == COPY_IN and what is Kind.EXECUTE:
-                pipeline.copy_in_begins()
+            if kind == COPY_OUT:
+                self._copy_out(pending)
+            else:
+                self._copy_in(pending)
         elif kind in (COPY_DATA, COPY_DONE) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
-            return self._copied(kind, pending, size, count)
+            return self._copied(kind, pending, data, start, stop, count)
         elif kind == FUNCTION_RESULT and what is Kind.FUNCTION_CALL and pending.refusal is None:
+            if not pending.mask_known:
+                raise MaskingError("a function's result came for a principal under a mask")
             if pending.record is not None:
-                pending.record.bytes_out += size
+                pending.record.bytes_out += stop - start
         else:
             raise RemoteProtocolError(f"backend message type {kind} does not answer {what.name}")
         return _DROP if pending.drop else None
 
-    def _copied(self, kind: int, pending: Pending, size: int, count: int) -> bytes | None:
+    def _copy_out(self, pending: Pending) -> None:
+        """COPY data follow. Nothing can mask them: under a mask only what was let through as COPY may send any."""
+        ruling = pending.ruling
+        if not pending.mask_known and (ruling is None or Action.COPY_OUT not in ruling.analysis.actions):
+            raise MaskingError("COPY data came for a statement that is not known as COPY")
+
+    def _copy_in(self, pending: Pending) -> None:
+        """The server reads COPY data from now on: the client may go on."""
+        core = self._core
+        if core.abandoned:
+            return
+        if core.pipeline.awaiting is not pending:
+            raise RemoteProtocolError("the database asks for COPY data where none were expected")
+        if core.pipeline.mute:
+            # The client was told that the pipeline failed and will send none.
+            core.effects.append(SendUpstream(_NO_COPY))
+            return
+        core.pipeline.copying = True
+        core.pipeline.awaiting = None
+        self._client.resume()
+
+    def _copied(self, kind: int, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | None:
         """Data of a COPY OUT; the server sends one message for each row."""
         record = pending.record
         if pending.limited is not None or record is None:
             return _DROP
-        if kind == COPY_DATA and pending.row_limit is not None:
+        limit = pending.row_limit
+        if kind == COPY_DATA and limit is not None:
+            left = limit - pending.passed
             pending.passed += count
-            if pending.passed > pending.row_limit:
+            if count > left:
+                stop = start
+                for _ in range(left):
+                    stop += 1 + _LENGTH.unpack_from(data, stop + 1)[0]
+                record.bytes_out += stop - start
                 pending.limited = LimitExceeded("the policy's row limit was reached")
                 self._cancel()
-                return _DROP
-        record.bytes_out += size
+                return data[start:stop]
+        record.bytes_out += stop - start
         return None
 
     def _complete(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
@@ -243,7 +293,7 @@ class ServerStream:
         if record is not None and not record.rows:
             space = data.rfind(b" ", start, stop)
             count = data[space + 1 : stop - 1]
-            if space > 0 and count.isdigit():
+            if space > 0 and count.isdigit() and len(count) <= 20:
                 record.rows = int(count)
         return self._end_statement(pending)
 
@@ -259,11 +309,10 @@ class ServerStream:
         if pending.kind is Kind.EXECUTE:
             if limited is not None:
                 return self._limited(pending, limited)
-            core.pipeline.pop()
             record = pending.record
             if record is not None:
                 core.finish(record, Outcome.SUCCESS)
-            self._next()
+            self._answered()
         else:
             pending.statement += 1
             pending.mask = None
@@ -280,21 +329,24 @@ class ServerStream:
         if record is not None:
             reference = record.id
             core.finish(record, Outcome.LIMITED, sqlstate(error, fatal=False))
-        core.pipeline.pop()
-        core.pipeline.mute = True  # whatever else the pipeline holds, the client has been told that it failed
-        self._next()
+        pipeline = core.pipeline
+        # The client has been told that the pipeline failed: what of it is not under way yet is not to run.
+        pipeline.mute = True
+        pipeline.skipping = all(later.kind is not Kind.SYNC for later in pipeline.queue)
+        self._answered()
         return error_response(error, reference=reference, fatal=False)
 
     def _ready(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
         core = self._core
         pipeline = core.pipeline
-        if stop - start != 6 or pending.kind not in (Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL):
+        if stop - start != 6 or pending.kind not in _READIED:
             raise RemoteProtocolError(f"ReadyForQuery does not answer {pending.kind.name}")
         status = data[stop - 1]
         if status not in b"ITE":
             raise RemoteProtocolError("ReadyForQuery: unknown transaction status")
         if pending.refusal is not None:
             raise RemoteProtocolError("the database accepted a message that was meant to fail")
+        waited = pipeline.awaiting is not None
         pipeline.pop()
         replacement: bytes | None = None
         record = pending.record
@@ -308,19 +360,29 @@ class ServerStream:
             else:
                 core.finish(record, Outcome.SUCCESS)
         pipeline.mute = False
-        core.tracker.ready(status)
+        core.tracker.ready(status, last=not pipeline.queue)
         if status == _IDLE:
             pipeline.end_transaction()
             if core.catalog_touched:
                 core.catalog_touched = False
                 core.effects.append(CatalogChanged())
-        if pending.drop:
+        probe = pending.kind is Kind.PROBE
+        if probe:
             replacement = _DROP
             self._probed()
-            if pipeline.queue:
-                return replacement  # what waited for the probe is on its way
         self._next()
+        if probe or waited:
+            self._client.resume()
         return replacement
+
+    def _answered(self) -> None:
+        """The answer at the front of the queue is complete."""
+        pipeline = self._core.pipeline
+        waited = pipeline.awaiting is not None
+        pipeline.pop()
+        self._next()
+        if waited:
+            self._client.resume()
 
     def _next(self) -> None:
         """Something was answered: time the next statement, and look whether somebody waits for silence."""
@@ -352,7 +414,7 @@ class ServerStream:
                 return _DROP
         elif pending.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
             self._describe(pending, body)
-            self._core.pipeline.pop()
+            self._answered()
         else:
             raise RemoteProtocolError(f"RowDescription does not answer {pending.kind.name}")
         return _DROP if pending.drop else None
@@ -374,6 +436,8 @@ class ServerStream:
         """The plan for a description; raises ``_Blocked`` after asking for it."""
         key = (statement, body)
         plan: MaskingPlan | GatewayError | None = ruling.plans.get(key)
+        if plan is None:
+            plan, self._plan_failure = self._plan_failure, None
         if plan is None:
             core = self._core
             statements = ruling.analysis.statements
@@ -402,9 +466,9 @@ class ServerStream:
                 try:
                     function, codec = self._core.settings.masking_function, self._core.tracker.codec
                     mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function, codec)
-                except GatewayError as error:
-                    mask = error
-            plans[key] = mask
+                except Exception as error:  # noqa: BLE001 - masking functions are plugins: what they raise is a refusal
+                    mask = MaskingError(f"a masking function is not usable here: {type(error).__name__}: {error}")
+                plans[key] = mask
         if isinstance(mask, GatewayError):
             pending.limited = mask
         else:
@@ -431,9 +495,6 @@ class ServerStream:
     def _rows(self, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
         if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
             raise RemoteProtocolError(f"DataRow does not answer {pending.kind.name}")
-        if pending.drop:
-            self._probe_rows(data, start, stop)
-            return _DROP
         if not pending.mask_known:
             if pending.kind is not Kind.EXECUTE:
                 raise RemoteProtocolError("DataRow without RowDescription")
@@ -444,19 +505,20 @@ class ServerStream:
         limit = pending.row_limit
         over = False
         if limit is not None:
-            left = limit - pending.passed
+            # A portal's rows are counted over all its Executes, which may have been sent at once.
+            counter: Pending | Portal = pending if pending.portal is None else pending.portal
+            left = limit - counter.passed
             over = count > left
             if over:
                 stop, count = scan_rows(data, start, stop, left)
-            pending.passed += count
-            if pending.portal is not None:
-                pending.portal.passed = pending.passed
+            counter.passed += count
         output: bytes | bytearray | None = None
         if pending.mask is not None:
             try:
                 _, _, cells, output = mask_rows(data, start, stop, pending.mask)
-            except (GatewayError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - masking functions are plugins: what they raise is a refusal
                 pending.limited = MaskingError(f"a row could not be masked: {type(error).__name__}")
+                self._cancel()
                 return _DROP
             record.masked_cells += cells
             record.bytes_out += len(output)
@@ -472,8 +534,8 @@ class ServerStream:
     def _cancel(self) -> None:
         """Have the database stop; nothing of the client goes on before it has taken notice."""
         core = self._core
-        if core.ask_down is None:
-            core.ask_down = ask = AskCancelUpstream()
+        if core.ask_cancel is None:
+            core.ask_cancel = ask = AskCancelUpstream()
             core.effects.append(ask)
 
     def expire(self, token: int) -> None:
@@ -490,36 +552,52 @@ class ServerStream:
         core.tracker.error_seen()
         response = ErrorResponse.decode(data[start + 5 : stop])
         replacement: bytes | None = None
-        ruling = pending.ruling
         outcome, code = Outcome.FAILURE, response.code
         if response.severity in ("FATAL", "PANIC"):
             self.fatal_seen = True
         if pending.refusal is not None:
             replacement, pending.refusal = pending.refusal, None
-        elif pending.limited is not None or (pending.timed_out and code == "57014"):
+        elif pending.limited is not None or (pending.timed_out and code == _QUERY_CANCELED):
             error = pending.limited or TimeLimitExceeded("the policy's time limit was reached")
             outcome, code = Outcome.LIMITED, sqlstate(error, fatal=False)
             reference = pending.record.id if pending.record else core.session_id
             replacement = error_response(error, reference=reference, fatal=False)
             pending.limited = None
-        elif ruling is not None and ruling.redact_messages:
+        elif self._redacts(pending):
             replacement = _redacted(response)
-        if pending.drop:
-            replacement = _DROP
-            core.tracker.probe_failed()
+        if core.pipeline.copying:
+            core.pipeline.copying = False
+            core.pipeline.awaiting = pending
         if pending.kind in (Kind.QUERY, Kind.FUNCTION_CALL):
             if pending.record is not None and outcome is Outcome.LIMITED:
                 core.finish(pending.record, outcome, code)
                 pending.record = None
             pending.code = code
             return replacement
+        waited = core.pipeline.awaiting is not None
         first = True
         for void in core.pipeline.fail():
             if void.record is not None:
                 core.finish(void.record, outcome if first else Outcome.SKIPPED, code if first else "")
+            if void.kind is Kind.DESCRIBE_PORTAL and void.portal is not None:
+                void.portal.describe_sent = False
+            elif void.kind is Kind.DESCRIBE_STATEMENT and void.prepared is not None:
+                void.prepared.describe_sent = False
             first = False
         self._next()
+        if waited:
+            self._client.resume()
         return replacement
+
+    def _redacts(self, pending: Pending) -> bool:
+        """Whether a message about ``pending`` may speak of masked data.
+
+        The end of a transaction runs what was deferred to it, so its messages may be about any statement before.
+        """
+        ruling = pending.ruling
+        if ruling is None:
+            return pending.kind is Kind.SYNC and self._core.masked
+        return ruling.redact_messages or (ruling.masked and Action.TRANSACTION in ruling.analysis.actions)
 
     def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:
         response = ErrorResponse.decode(data[start + 5 : stop])
@@ -531,8 +609,7 @@ class ServerStream:
         if not queue:
             return _DROP if self._core.masked else None
         pending = queue[0]
-        ruling = pending.ruling
-        return _DROP if pending.drop or (ruling is not None and ruling.redact_messages) else None
+        return _DROP if pending.kind is Kind.PROBE or self._redacts(pending) else None
 
     def _notification(self, data: bytes, start: int, stop: int) -> bytes:
         """Other sessions may put anything into a payload, so people under a mask get the channel only."""
@@ -540,6 +617,23 @@ class ServerStream:
         return NotificationResponse(pid=message.pid, channel=message.channel, payload=b"").encode()
 
     # --- the gateway's own questions ----------------------------------------------------------------------------
+
+    def _probe_answer(self, kind: int, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
+        if kind == READY:
+            return self._ready(pending, data, start, stop)
+        if kind == DATA_ROW:
+            self._probe_rows(data, start, stop)
+        elif kind == ERROR:
+            response = ErrorResponse.decode(data[start + 5 : stop])
+            if response.severity in ("FATAL", "PANIC"):
+                self.fatal_seen = True
+                return None
+            self._core.tracker.error_seen()
+            if response.code == _QUERY_CANCELED:
+                self._probe_tries += 1
+        elif kind not in (PARSE_COMPLETE, BIND_COMPLETE, COMMAND_COMPLETE, CLOSE_COMPLETE):
+            raise RemoteProtocolError(f"backend message type {kind} does not answer a probe")
+        return _DROP
 
     def _probe_rows(self, data: bytes, start: int, stop: int) -> None:
         while start < stop:
@@ -551,12 +645,15 @@ class ServerStream:
     def _probed(self) -> None:
         core = self._core
         answer, self._probe = self._probe, []
+        tries, self._probe_tries = self._probe_tries, 0
         if len(answer) == 3:
             core.tracker.probed(*answer)
+        elif 0 < tries < _MAX_PROBE_TRIES:
+            self._probe_tries = tries
+            return  # somebody's cancel request hit it: it is sent again
         else:
             core.tracker.probe_failed()
         core.waiting_for_drain = False
-        self._client.resume()
 
 
 def _redacted(response: ErrorResponse) -> bytes:

@@ -1,7 +1,7 @@
 """What of the session's state the meaning of a statement depends on, and when it must be asked for again.
 
 ``search_path``, role and session authorisation change by SET, set_config, functions, DISCARD, and by rolling back to
-before any of these. Rather than emulate that, the gateway asks the server (``PROBE``) whenever it may have changed and
+before any of these. Rather than emulate that, the gateway asks the server (``probe``) whenever it may have changed and
 nothing is under way. SHOW takes no snapshot, so a probe is invisible even inside a transaction that has not begun to
 read (``SET TRANSACTION`` still works afterwards). Where no probe is possible (in the middle of a pipeline) the state is
 unknown, and nothing that depends on it is proven.
@@ -13,11 +13,30 @@ from dataclasses import replace
 
 from gateway.domain.statement import Action, Analysis, SessionEffect
 from gateway.sql.state import NameResolution
+from gateway_postgres.wire.codec import frame
 
 SessionState = NameResolution
 
-PROBE = b"SHOW search_path; SHOW role; SHOW session_authorization"
-"""One simple Query with three one-row results."""
+_PROBE = (b"SHOW search_path", b"SHOW role", b"SHOW session_authorization")
+
+
+def probe(name: bytes) -> bytes:
+    """Messages that ask for the state: three one-row results and one ReadyForQuery.
+
+    A simple Query would destroy the client's unnamed statement and portal, so they go under ``name``.
+    """
+    statement = name + b"\0"
+    messages = []
+    for text in _PROBE:
+        messages += [
+            frame(ord("P"), statement, text, b"\0\0\0"),
+            frame(ord("B"), statement, statement, bytes(6)),
+            frame(ord("E"), statement, bytes(4)),
+            frame(ord("C"), b"P", statement),
+            frame(ord("C"), b"S", statement),
+        ]
+    return b"".join(messages) + frame(ord("S"))
+
 
 _CHANGES_STATE = frozenset({SessionEffect.NAME_RESOLUTION, SessionEffect.LANGUAGE})
 
@@ -98,7 +117,7 @@ class StateTracker:
             self.codec = _PYTHON_CODECS.get(value.upper().replace("-", ""))
 
     def probed(self, search_path: str, role: str, session_authorization: str) -> None:
-        """The answer to ``PROBE``."""
+        """The answer to ``probe``."""
         self.state = replace(
             self.state,
             search_path=parse_search_path(search_path),

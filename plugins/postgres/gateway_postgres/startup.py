@@ -42,7 +42,7 @@ from gateway.protocol.effects import (
 from gateway_postgres.core import Core, opaque_analysis
 from gateway_postgres.errors import error_response
 from gateway_postgres.pipeline import Kind, Pending
-from gateway_postgres.session import PROBE
+from gateway_postgres.session import probe
 from gateway_postgres.wire.auth import (
     MAX_AUTHENTICATION_MESSAGE,
     CleartextExchange,
@@ -55,7 +55,6 @@ from gateway_postgres.wire.backend import (
     ParameterStatus,
     ReadyForQuery,
 )
-from gateway_postgres.wire.codec import frame
 from gateway_postgres.wire.framing import FrameBuffer
 from gateway_postgres.wire.scram import NONCE_SIZE, Accepted, Challenge, Refused
 from gateway_postgres.wire.startup import PROTOCOL_3_2, CancelRequest, StartupMessage, decode_startup
@@ -256,8 +255,8 @@ class Startup:
         """Find the resource and the upstream's database; returns the user's own name.
 
         The database name is ``resource`` or ``resource/database``; or the user name is ``user#resource``, and then a
-        database name that libpq did not just copy from the user name is the upstream's. On a resource's own listener the
-        database name is the upstream's, whatever it is.
+        database name that libpq did not just copy from the user name is the upstream's. On a resource's own listener
+        the database name is the upstream's, whatever it is.
         """
         fixed = self._settings.fixed_resource
         name, mark, suffix = user.rpartition("#")
@@ -372,8 +371,8 @@ class Startup:
         if self._replication:
             core.tracker.probe_failed()
         else:
-            self.effects.append(SendUpstream(frame(ord("Q"), PROBE, b"\0")))
-            core.pipeline.queue.append(Pending(Kind.QUERY, drop=True))
+            self.effects.append(SendUpstream(probe(core.private_name)))
+            core.pipeline.expect(Pending(Kind.PROBE))
             core.waiting_for_drain = True
         self.upstream_rest = login.leftover
         self._phase = Phase.OVER

@@ -21,7 +21,7 @@ from gateway.protocol.effects import AskCommit, AskRuling, Close, SendUpstream
 from gateway_postgres.core import Core, Held, opaque_analysis
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
 from gateway_postgres.rows import split_frontend
-from gateway_postgres.session import PROBE
+from gateway_postgres.session import probe
 from gateway_postgres.wire.codec import frame
 from gateway_postgres.wire.frontend import BindHeader
 
@@ -139,7 +139,9 @@ class ClientStream:
                 self._ruling = self._intent = None  # an answer is good for the message that asked, no other
             if outcome is None:
                 position = stop
-                continue
+                if pipeline.awaiting is None:
+                    continue
+                outcome = data[start:stop]
             if start > forwarded:
                 # What the message itself has the server be sent comes after what was sent before it.
                 effects.insert(before, SendUpstream(data[forwarded:start]))
@@ -260,8 +262,8 @@ class ClientStream:
         """Ask the server for the session's state as soon as nothing is under way."""
         core = self._core
         if core.waiting_for_drain and not core.pipeline.queue:
-            core.effects.append(SendUpstream(frame(QUERY, PROBE, b"\0")))
-            core.pipeline.expect(Pending(Kind.QUERY, drop=True))
+            core.effects.append(SendUpstream(probe(core.private_name)))
+            core.pipeline.expect(Pending(Kind.PROBE))
 
     def _permit(self, ruling: Ruling, text: str) -> StatementRecord | bytes | None:
         """The record to run under, an error to refuse with, or None after asking for the audit's word."""
@@ -399,7 +401,10 @@ class ClientStream:
             parameters = data[at] << 8 | data[at + 1] if at + 2 <= stop else 0
         portal = Portal(portal_name, prepared, formats, parameters)
         undo = pipeline.set_portal(portal_name, portal)
-        pipeline.expect(Pending(Kind.BIND, ruling=prepared.ruling, portal=portal, undo=undo))
+        pending = Pending(Kind.BIND, portal=portal, undo=undo)
+        if prepared.ruling.redact_messages:
+            pending.ruling = prepared.ruling
+        pipeline.expect(pending)
         return None
 
     def _current(self, prepared: Prepared) -> bool:
@@ -442,9 +447,9 @@ class ClientStream:
             return _BLOCK
         if isinstance(permit, bytes):
             pipeline.expect(Pending(Kind.EXECUTE, refusal=permit))
-            return frame(EXECUTE, core.refused_portal, b"\0\0\0\0\0")
+            return frame(EXECUTE, core.private_name, b"\0\0\0\0\0")
         pending = Pending(Kind.EXECUTE, ruling=ruling, record=permit, portal=portal)
-        message: Outcome = None
+        message: bytes | None = None
         if portal is not None:
             permit.parameters = portal.parameters
             if core.masked and not (portal.describe_sent or portal.prepared.describe_sent):

@@ -32,6 +32,8 @@ def test_obligations_join_to_the_strictest() -> None:
     joined = strictest([Decision(Effect.ALLOW, "", obligations=part) for part in (first, second)]).obligations
     assert joined.masks == {"x": frozenset({A, B}), "y": frozenset({A})}
     assert (joined.row_limit, joined.timeout, joined.inference) == (5, 1.0, False)
+    other_way = strictest([Decision(Effect.ALLOW, "", obligations=part) for part in (second, first)]).obligations
+    assert other_way == joined
 
 
 def test_an_effect_that_is_not_an_answer_counts_as_no() -> None:

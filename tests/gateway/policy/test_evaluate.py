@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.decision import Effect, Mode, PolicyHit
 from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal
-from gateway.domain.statement import Predicate
+from gateway.domain.statement import Predicate, StatementFacts
 from gateway.policy.evaluate import evaluate, evaluate_chain, evaluate_session
 from tests.gateway.policy.builders import (
     ALLOW_ALL,
@@ -71,6 +71,15 @@ def test_an_approval_policy_lets_in_only_what_it_is_about() -> None:
 def test_an_approval_cannot_be_asked_for_what_is_not_understood() -> None:
     policies = policy_set(allow(actions=["read"]), hold(actions=["ddl"]))
     assert decide(policies, facts("unknown", opaque=True)).effect is Effect.DENY
+
+
+@pytest.mark.parametrize(
+    "match", [{"when": "principal.attributes.region == 'no'"}, {"functions": ["*.f"]}, {"objects": ["public.*"]}]
+)
+def test_an_approval_policy_that_only_may_apply_lets_nothing_in(match: dict[str, Any]) -> None:
+    unsure = facts("read", reads=["public.orders"], opaque=True)
+    assert decide(policy_set(hold(**match)), unsure).effect is Effect.DENY
+    assert decide(policy_set(hold(**match), ALLOW_ALL), unsure).effect is Effect.REQUIRE_APPROVAL
 
 
 def test_every_statement_of_a_text_must_be_allowed() -> None:
@@ -320,8 +329,26 @@ def test_labels_that_might_be_touched_allow_nothing() -> None:
     only_labelled = policy_set(allow(labels=["pii.*"]))
     assert decide(only_labelled, READ, labels=["pii.email"]).effect is Effect.ALLOW
     assert decide(only_labelled, UNSURE, resource_labels=["pii.email"]).effect is Effect.DENY
+    assert decide(only_labelled, UNSURE, labels=["pii.email"]).effect is Effect.DENY
     everything = facts("read", reads=["public.orders"], reads_everything=True)
     assert decide(only_labelled, everything, resource_labels=["pii.email"]).effect is Effect.DENY
+
+
+@pytest.mark.parametrize(
+    ("statement", "condition"),
+    [
+        (facts("copy_out", reads=["public.orders"]), "statement.detail == 'program'"),
+        (facts("set"), "statement.detail == 'role'"),
+        (facts("read", reads=["public.a"], reads_everything=True), "!('pii.email' in statement.labels)"),
+        (facts("read", reads=["public.a"], reads_everything=True), "'public.a.x' in statement.columns"),
+        (facts("read", functions=["lo_import"]), "'pg_catalog.lo_import' in statement.functions"),
+        (facts("read", reads=["a"]), "'public.a' in statement.objects_read"),
+    ],
+)
+def test_a_condition_on_what_is_not_known_is_met(statement: StatementFacts, condition: str) -> None:
+    asked: dict[str, Any] = {"resource_labels": ["pii.email"]}
+    assert decide(policy_set(ALLOW_ALL, deny(when=condition)), statement, **asked).effect is Effect.DENY
+    assert decide(policy_set(allow(when=f"!({condition})")), statement, **asked).effect is Effect.DENY
 
 
 def test_what_an_opaque_statement_sets_is_not_what_it_says() -> None:

@@ -104,8 +104,8 @@ def naive(documents: list[dict[str, Any]], asked: AccessRequest, statement: Stat
             label.startswith(glob[:-1]) for glob in match["labels"] for label in labels
         )
         within = match["labels"] is None or (
-            not unknown
-            and bool(asked.labels)
+            not unsure
+            and bool(labels)
             and all(any(label.startswith(glob[:-1]) for glob in match["labels"]) for label in labels)
         )
         common = actions & statement.actions

@@ -16,6 +16,8 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.state import NameResolution
 from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 
+Connection = psycopg.Connection[tuple[object, ...]]
+
 SCHEMA = Path(__file__).with_name("shop.sql").read_text()
 STATE = NameResolution(search_path=("public",), role="postgres")
 _MARK = re.compile(r"canary\.([a-z_0-9]+)\.([a-z]+)", re.IGNORECASE)
@@ -34,7 +36,7 @@ class Outcome:
     columns: int = 0
 
 
-def read_catalog(connection: psycopg.Connection[tuple[object, ...]]) -> Catalog:
+def read_catalog(connection: Connection) -> Catalog:
     """The catalog as the gateway reads it, all values as text."""
     results = []
     with connection.cursor() as cursor:
@@ -70,9 +72,7 @@ def spread(catalog: Catalog, columns: frozenset[ColumnRef]) -> set[ColumnRef]:
     return set(columns).union(*(catalog.related_columns(column) for column in columns))
 
 
-def check(
-    connection: psycopg.Connection[tuple[object, ...]], catalog: Catalog, text: str, state: NameResolution = STATE
-) -> Outcome:
+def check(connection: Connection, catalog: Catalog, text: str, state: NameResolution = STATE) -> Outcome:
     """Run ``text`` in a transaction that is rolled back and compare every row with the last statement's outputs."""
     analysis = analyse(text, state, catalog)
     server = connection.pgconn

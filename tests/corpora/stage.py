@@ -1,0 +1,161 @@
+"""What the corpora run on: a server, the vault database, a gateway with two people under masks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import yaml
+
+from gateway.testing.gateway_process import GatewayProcess
+from gateway.testing.servers import PostgresServer
+from gateway.testing.servers.ports import free_port
+from tests.corpora.canaries import TEXTS, substitutions
+from tests.corpora.wire import Client
+
+MASKED, STRICT = "ana@example.com", "eve@example.com"
+"""Who may infer, and who may not. Both may do everything else that a policy can allow."""
+
+_FOLDER = Path(__file__).parent
+_PLACE = re.compile(r"\$\{(\w+)\}")
+_TEMPLATE = "vault"
+_RESOURCE = "vault"
+LABELS: dict[str, tuple[str, ...]] = {
+    "pii.contact": ("customers.email", "customers.phone", "customers.contact", "customers.aliases", "staff.home_email"),
+    "pii.identity": ("customers.tax_number", "customers.born", "customers.ref_uuid", "customers.level"),
+    "pii.place": ("homes.place",),
+    "pci.card": ("customers.card",),
+    "finance.amount": ("customers.income", "customers.balance", "customers.credit", "staff.salary"),
+    "secret.content": (
+        *("customers.secret_doc", "customers.key_material", "documents.body", "visits.visitor"),
+        *("tickets.ticket_key", "lockers.pin", "lockers.code"),
+    ),
+}
+_SETTINGS = {
+    "max_connections": "100",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "shared_preload_libraries": "pg_stat_statements",
+    "wal_level": "logical",
+    "max_wal_senders": "4",
+    "log_statement": "all",
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running stage. Both people have the same password."""
+
+    server: PostgresServer
+    gateway: GatewayProcess
+    port: int
+    password: str
+    _making: threading.Lock
+
+    def masked(self, database: str, user: str = MASKED, **parameters: str) -> Client:
+        """A session through the gateway."""
+        return Client.connect(self.port, user, self.password, f"{_RESOURCE}/{database}", **parameters)
+
+    def direct(self, database: str, **parameters: str) -> Client:
+        """A session at the server itself, as the role that the gateway uses."""
+        return Client.connect(self.server.port, self.server.superuser, self.server.password, database, **parameters)
+
+    def owner(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
+        """A driver's connection at the server itself."""
+        return psycopg.connect(self.dsn(database), autocommit=True)
+
+    def dsn(self, database: str) -> str:
+        """Where the server itself is."""
+        return (
+            f"host=127.0.0.1 port={self.server.port} user={self.server.superuser} dbname={database}"
+            f" password={self.server.password} sslmode=disable"
+        )
+
+    def renew(self, database: str) -> None:
+        """Make the database anew, as it was in the beginning. Sessions in it end."""
+        # Only one at a time may copy a template.
+        with self._making, self.owner("postgres") as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {database} TEMPLATE {_TEMPLATE}")
+
+
+@contextmanager
+def set_up(*databases: str) -> Iterator[Stage]:
+    """Start everything with these copies of the vault. All of it is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="querygate-corpora-"))
+    try:
+        with PostgresServer.start(settings=_SETTINGS, version=15) as server:
+            server.create_database(_TEMPLATE)
+            values = substitutions()
+            script = _PLACE.sub(lambda found: values[found[1]], (_FOLDER / "vault.sql").read_text())
+            server.psql(script, database=_TEMPLATE)
+            password = secrets.token_urlsafe(24)
+            port = free_port()
+            config = folder / "querygate.yaml"
+            config.write_text(yaml.safe_dump(_configuration(server, port, folder)))
+            environment = {"PERSON_TOKEN": password, "OWNER_PASSWORD": server.password}
+            with GatewayProcess.start(config, ports=[port], environment=environment) as gateway:
+                stage = Stage(server, gateway, port, password, threading.Lock())
+                for database in databases:
+                    stage.renew(database)
+                yield stage
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _configuration(server: PostgresServer, port: int, folder: Path) -> dict[str, object]:
+    tls = {"mode": "verify-full", "ca": str(server.ca_path)} if server.ca_path else {"mode": "disable"}
+    match = {"labels": ["*"]}
+    return {
+        "data_dir": str(folder / "data"),
+        "listeners": {"postgres": f"127.0.0.1:{port}"},
+        "tls": {"mode": "disable"},
+        "resources": [
+            {
+                "name": _RESOURCE,
+                "protocol": "postgres",
+                "address": f"127.0.0.1:{server.port}",
+                "credentials": {"username": server.superuser, "password": {"env": "OWNER_PASSWORD"}},
+                "tls": tls,
+            }
+        ],
+        "principals": [
+            {"name": MASKED, "groups": ["analysts"], "token": {"env": "PERSON_TOKEN"}},
+            {"name": STRICT, "groups": ["analysts", "strict"], "token": {"env": "PERSON_TOKEN"}},
+        ],
+        "classifications": [
+            {"resource": _RESOURCE, "label": label, "columns": [f"public.{column}" for column in columns]}
+            for label, columns in LABELS.items()
+        ],
+        # Policies that allow everything there is: only the masks are left to hold.
+        "policies": [
+            {"name": "everything", "effect": "allow", "match": {"actions": ["*", "function_call", "replicate"]}},
+            {"name": "hide", "effect": "mask", "match": match, "mask": {"function": "redact"}},
+            {
+                "name": "hide-strictly",
+                "effect": "mask",
+                "match": {**match, "groups": ["strict"]},
+                "mask": {"function": "redact"},
+                "inference": "deny",
+            },
+        ],
+        "audit": {"durability": {"write": "buffered", "read": "buffered"}},
+    }
+
+
+def gossip(stage: Stage, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Somebody else's session, whose last statement has a canary in its text."""
+    connection = stage.owner(database)
+    connection.execute(f"SELECT 1 WHERE 'x' = '{TEXTS['email_1']}'")
+    return connection

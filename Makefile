@@ -7,6 +7,7 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 WORKERS ?= 2
 BIN := .venv/bin
 SOURCES := $(shell find gateway plugins -name '*.pyx')
+PRODUCT := $(shell find gateway plugins admin_api -name '*.py' -o -name '*.pyx' -o -name '*.yaml' -o -name '*.sql')
 
 # uv would otherwise try to download a Python of its own.
 export UV_PYTHON_PREFERENCE ?= only-system
@@ -45,8 +46,17 @@ format: setup ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure against pgbouncer and a direct connection
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .bench/.ready ## measure the compiled wheel against pgbouncer and a direct connection
+	.bench/bin/python scripts/run_installed.py benchmarks $(ARGS)
+
+# What is measured is what is shipped: the wheel, in an environment of its own.
+.bench/.ready: pyproject.toml uv.lock hatch_build.py $(PRODUCT) | $(UV)
+	rm -rf .bench
+	$(UV) build --quiet --wheel --out-dir .bench/dist
+	$(UV) venv --quiet --allow-existing .bench
+	$(UV) export --quiet --frozen --only-group dev --only-group servers --no-hashes --output-file .bench/dev.txt
+	$(UV) pip install --quiet --python .bench/bin/python --requirement .bench/dev.txt .bench/dist/*.whl
+	@touch $@
 
 fuzz: setup ## run every property test on many more examples
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 --numprocesses $(WORKERS) $(ARGS)

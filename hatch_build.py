@@ -1,8 +1,11 @@
-"""Builds the optional accelerators (`*.pyx`) with Cython.
+"""Compiles what is on the hot path.
 
-The product runs without them: every accelerated function has a plain-Python twin that is its reference. So a machine
-without a C compiler gets a working, slower gateway and a warning, unless QUERYGATE_REQUIRE_COMPILED=1 asks for an
-error.
+Kernels (`*.pyx`) are built with Cython, in place: each has a plain-Python twin that is its reference. In a wheel the
+modules of `TYPED` are compiled as well, by mypyc and from the very same sources; an editable install runs those
+sources as they are, so that nobody edits a file and runs an outdated copy of it.
+
+The product runs without any of it. A machine without a C compiler gets a working, slower gateway and a warning, unless
+QUERYGATE_REQUIRE_COMPILED=1 asks for an error; QUERYGATE_PURE_PYTHON=1 compiles nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +21,15 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE_ROOTS = {"gateway": "gateway", "plugins/postgres/gateway_postgres": "gateway_postgres"}
+TYPED = (
+    "plugins/postgres/gateway_postgres/pipeline.py",
+    "plugins/postgres/gateway_postgres/core.py",
+    "plugins/postgres/gateway_postgres/statements.py",
+    "plugins/postgres/gateway_postgres/results.py",
+    "plugins/postgres/gateway_postgres/relay.py",
+    "plugins/postgres/gateway_postgres/session.py",
+)
+"""Modules that mypyc compiles into wheels, as one group."""
 
 
 class AcceleratorBuildHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -27,6 +39,8 @@ class AcceleratorBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # type: ignore[explicit-override]  # 3.11
         """Bring every accelerator up to date and tell hatchling which shared objects belong into a wheel."""
+        if os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
+            return
         root = Path(self.root)
         sources = [source for folder in SOURCE_ROOTS for source in sorted((root / folder).rglob("*.pyx"))]
         built = [target for source in sources if (target := self._compiled(root, source)) is not None]
@@ -34,6 +48,20 @@ class AcceleratorBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             build_data["artifacts"].extend("/" + target.relative_to(root).as_posix() for target in built)
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
+        if built and version != "editable":
+            self._scratch = tempfile.TemporaryDirectory(prefix="querygate-typed-")
+            for path, place in self._typed(root, Path(self._scratch.name)):
+                build_data["force_include"][str(path)] = place
+
+    def _typed(self, root: Path, scratch: Path) -> list[tuple[Path, str]]:
+        """Compile ``TYPED``: what was built, and its place in the wheel."""
+        try:
+            return _compile_typed(root, scratch)
+        except (Exception, SystemExit) as error:  # mypyc ends the process where it cannot go on
+            if os.environ.get("QUERYGATE_REQUIRE_COMPILED") == "1":
+                raise RuntimeError(f"mypyc failed: {error}") from error
+            self.app.display_warning(f"the relay is not compiled ({error}); it runs as plain Python")
+            return []
 
     def _compiled(self, root: Path, source: Path) -> Path | None:
         """The shared object of ``source`` for this Python; None if it cannot be built."""
@@ -70,3 +98,32 @@ def _compile(root: Path, source: Path, target: Path) -> None:
         fresh.chmod(0o755)
         fresh.replace(target)
     sys.stderr.write(f"querygate: built {module}\n")
+
+
+def _compile_typed(root: Path, scratch: Path) -> list[tuple[Path, str]]:
+    from mypyc.build import mypycify
+    from setuptools import Distribution
+    from setuptools.command.build_ext import build_ext
+
+    settings = scratch / "mypy.ini"
+    settings.write_text(
+        f"[mypy]\nmypy_path={root}:{root / 'plugins/postgres'}\nexplicit_package_bases=True\nnamespace_packages=True\n"
+        f"follow_imports=silent\nignore_missing_imports=True\ncache_dir={scratch / 'cache'}\n"
+    )
+    before = Path.cwd()
+    os.chdir(root)  # mypyc names modules by where they are
+    try:
+        extensions = mypycify(
+            [f"--config-file={settings}", *TYPED],
+            opt_level="3",
+            group_name="querygate",
+            target_dir=str(scratch / "c"),
+        )
+        command = build_ext(Distribution({"name": "querygate", "ext_modules": extensions}))
+        command.build_lib = command.build_temp = str(scratch / "lib")
+        command.ensure_finalized()
+        command.run()
+    finally:
+        os.chdir(before)
+    library = scratch / "lib"
+    return [(path, path.relative_to(library).as_posix()) for path in sorted(library.rglob("*.so"))]

@@ -149,11 +149,10 @@ class Listener:
         except (GatewayError, OSError, ssl.SSLError, TimeoutError) as error:
             # Port scanners, health checks and clients that distrust the certificate all end here.
             _log.info("a client went away before its session began", client=client, reason=str(error) or "time-out")
-            if session is None or session.downstream is None:
-                sock.close()
+            _hang_up(sock, session, error)
             return
         except BaseException:
-            sock.close()
+            _hang_up(sock, session, None)
             raise
         session.limit_login(self._login_timeout)
 
@@ -176,3 +175,11 @@ class Listener:
             if selected != alpn:
                 transport.abort()
                 raise AuthenticationError("TLS was begun at once without naming the protocol by ALPN")
+
+
+def _hang_up(sock: socket.socket, session: Session | None, error: Exception | None) -> None:
+    """The handshake failed or was given up, perhaps after the session had begun to count."""
+    if session is not None:
+        session.end(error)
+    if session is None or session.downstream is None:
+        sock.close()

@@ -341,13 +341,15 @@ class Session:
         self._patience = None
         if error is not None:
             self.failure = f"{type(error).__name__}: {error}"
-        if self.downstream is not None:
-            self._down_linger = self._loop.call_later(CLOSE_GRACE, self.downstream.abort)
-            _finish(self.downstream)
-        if self.upstream is not None:
-            self._up_linger = self._loop.call_later(CLOSE_GRACE, self.upstream.abort)
-            self.upstream.close()
-        self._host.closed(self)
+        try:
+            if self.downstream is not None:
+                self._down_linger = self._loop.call_later(CLOSE_GRACE, self.downstream.abort)
+                _finish(self.downstream)
+            if self.upstream is not None:
+                self._up_linger = self._loop.call_later(CLOSE_GRACE, self.upstream.abort)
+                self.upstream.close()
+        finally:
+            self._host.closed(self)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
@@ -363,11 +365,14 @@ def _finish(client: asyncio.Transport) -> None:
     direction is closed, and what the client still sends is read and dropped until it hangs up too. TLS does as much by
     itself.
     """
-    if client.can_write_eof() and not client.is_closing():
+    if client.is_closing() or not client.can_write_eof():
+        client.close()
+        return
+    try:
         client.write_eof()
         client.resume_reading()
-    else:
-        client.close()
+    except (OSError, RuntimeError):
+        client.abort()  # the socket is closed already, though the transport has not been told
 
 
 class ClientProtocol(asyncio.Protocol):
@@ -384,6 +389,9 @@ class ClientProtocol(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
+        if self._session.ended:
+            transport.abort()  # given up between the handshake and now
+            return
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._session.downstream = transport
         self._on_connected()

@@ -145,7 +145,10 @@ class _Writer:
                 if self.skip_argument_name():
                     continue
                 if value in KEYWORD_FUNCTIONS and self.mark(1) == "(" and self.previous() != ".":
-                    raise Unsupported("keyword in quotes")
+                    # In quotes it is a name like any other.
+                    self.put(quote(FUNCTION_MARK * 2 + value))
+                    self.at += 1
+                    continue
                 if self.tokens[self.at + 1].kind is Kind.STRING and self.previous() not in ("as", "."):
                     self.result.types.add(value)
                     self.at += 1
@@ -632,9 +635,7 @@ def _is(writer: _Writer) -> bool:
     if writer.word() == "not":
         writer.put("not")
         writer.at += 1
-    if writer.word() in ("nfc", "nfd", "nfkc", "nfkd") and writer.word(1) == "normalized":
-        writer.at += 1
-    if writer.word() in ("unknown", "document", "normalized"):
+    if writer.word() in ("unknown", "document"):
         writer.put("null", operand=True)
         writer.at += 1
     elif writer.word() == "json":

@@ -49,7 +49,7 @@ def output_name(node: exp.Expr) -> str:
                 else name_of(node.expression)
             )
         case exp.Anonymous():
-            name = name_of(node.this)
+            name = name_of(node.this).lstrip(FUNCTION_MARK)
             return UNCERTAIN if name in _RENAMED_CALLS else name
         case exp.Window() | exp.Filter() | exp.WithinGroup() | exp.Bracket() | exp.Paren():
             return output_name(node.this)

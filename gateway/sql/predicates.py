@@ -160,7 +160,7 @@ def _fold(walk: Walk, node: exp.Expr) -> bool | None:
     if isinstance(node, exp.Cast):
         return _fold_text(walk, node.this)
     if isinstance(node, (exp.Like, exp.ILike)):
-        pattern = _plain(node.expression)
+        pattern = _plain(walk, node.expression)
         if isinstance(pattern, exp.Literal):
             # A pattern of wildcards alone matches everything, so what the literal says matters.
             walk.literals_matter = True
@@ -169,15 +169,15 @@ def _fold(walk: Walk, node: exp.Expr) -> bool | None:
     if isinstance(node, (*_REFLEXIVE, *_IRREFLEXIVE)):
         return _compare(walk, node)
     if isinstance(node, exp.Between):
-        subject = _plain(node.this)
-        low, high = _plain(node.args["low"]), _plain(node.args["high"])
+        subject = _plain(walk, node.this)
+        low, high = _plain(walk, node.args["low"]), _plain(walk, node.args["high"])
         if subject == low == high and not isinstance(subject, _COMPARED):
             return True
         return None
     if isinstance(node, exp.In):
-        return _fold_in(node)
+        return _fold_in(walk, node)
     if isinstance(node, exp.Is):
-        return _fold_is(node)
+        return _fold_is(walk, node)
     if isinstance(node, exp.Exists):
         return _fold_exists(node)
     if isinstance(node, exp.Anonymous) and name_of(node.this) == "coalesce" and node.expressions:
@@ -189,7 +189,7 @@ def _fold(walk: Walk, node: exp.Expr) -> bool | None:
 
 def _fold_text(walk: Walk, node: exp.Expr) -> bool | None:
     """``'true'::boolean`` and the like."""
-    node = _plain(node)
+    node = _plain(walk, node)
     if isinstance(node, exp.Boolean):
         return bool(node.this)
     if isinstance(node, exp.Literal):
@@ -202,7 +202,7 @@ def _fold_text(walk: Walk, node: exp.Expr) -> bool | None:
 
 
 def _compare(walk: Walk, node: exp.Expr) -> bool | None:
-    left, right = _plain(node.this), _plain(node.expression)
+    left, right = _plain(walk, node.this), _plain(walk, node.expression)
     if isinstance(left, exp.Literal) and isinstance(right, exp.Literal):
         walk.literals_matter = True
         same = bool(left.this == right.this)
@@ -216,10 +216,13 @@ def _compare(walk: Walk, node: exp.Expr) -> bool | None:
     return None
 
 
-def _plain(node: exp.Expr) -> exp.Expr:
+def _plain(walk: Walk, node: exp.Expr) -> exp.Expr:
     """Without what leaves a value as it is: parentheses, casts, ``+ 0``, ``- 0``, ``* 1``, ``/ 1``, ``|| ''``."""
     while True:
         neutral = _NEUTRAL.get(type(node))
+        if neutral is not None and (isinstance(node.expression, exp.Literal) or isinstance(node.this, exp.Literal)):
+            # Another literal could be the one that changes nothing, or no longer be it.
+            walk.literals_matter = True
         if isinstance(node, (exp.Paren, exp.Cast)) or (neutral is not None and _is_literal(node.expression, neutral)):
             node = node.this
         elif isinstance(node, exp.Add) and _is_literal(node.this, "0"):
@@ -232,9 +235,9 @@ def _is_literal(node: exp.Expr, text: str) -> bool:
     return isinstance(node, exp.Literal) and node.this == text
 
 
-def _fold_in(node: exp.Expr) -> bool | None:
-    subject = _plain(node.this)
-    if not isinstance(subject, _COMPARED) and any(_plain(item) == subject for item in node.expressions):
+def _fold_in(walk: Walk, node: exp.Expr) -> bool | None:
+    subject = _plain(walk, node.this)
+    if not isinstance(subject, _COMPARED) and any(_plain(walk, item) == subject for item in node.expressions):
         return True
     found = node.args.get("query")
     select = found.unnest() if isinstance(found, exp.Subquery) else found
@@ -248,8 +251,8 @@ def _fold_in(node: exp.Expr) -> bool | None:
     return None
 
 
-def _fold_is(node: exp.Expr) -> bool | None:
-    subject = _plain(node.this)
+def _fold_is(walk: Walk, node: exp.Expr) -> bool | None:
+    subject = _plain(walk, node.this)
     negated = bool(node.args.get("negate"))
     if isinstance(node.expression, exp.Null):
         if isinstance(subject, exp.Null):

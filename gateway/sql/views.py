@@ -40,7 +40,8 @@ class _LazyRows(dict[int, tuple[NamedValue, ...]]):
         if relation is None:
             raise KeyError(oid)
         if oid in self.pending:
-            return _plain(relation, proven=False)
+            # A view inside itself, or a table whose generated columns are being looked at: they use stored columns only.
+            return _plain(relation, proven=relation.kind in TABLE_KINDS)
         self.pending.add(oid)
         try:
             row = _row(self.catalog, relation)

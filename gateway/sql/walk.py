@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from gateway.domain.statement import Action, ColumnRef, ObjectRef, Predicate, SessionEffect
 from gateway.sql import expressions, queries, writes
-from gateway.sql.canonical import Canonical
+from gateway.sql.canonical import FUNCTION_MARK, Canonical
 from gateway.sql.catalog import VIEW_KINDS, Catalog, Relation
 from gateway.sql.functions import (
     HARMLESS_RELATIONS,
@@ -167,7 +167,9 @@ class Walk:
 
     def purity(self, schema: str, name: str) -> Purity:
         """What is known of a function; notes what it could do where nothing is."""
-        found, resolved, volatile = self._find_function(schema, name)
+        plain, name = name, name.removeprefix(FUNCTION_MARK)
+        keyword = plain in KEYWORD_FUNCTIONS and not schema
+        found, resolved, volatile = self._find_function(schema, name, keyword=keyword)
         self.functions.add(ObjectRef(resolved, name, "function"))
         if found is Purity.UNKNOWN:
             self.unknown(f"function {name}")
@@ -176,8 +178,8 @@ class Walk:
                 self.actions.add(Action.CALL)
         return found
 
-    def _find_function(self, schema: str, name: str) -> tuple[Purity, str, bool]:
-        if not schema and name in KEYWORD_FUNCTIONS:
+    def _find_function(self, schema: str, name: str, *, keyword: bool) -> tuple[Purity, str, bool]:
+        if keyword:
             return builtin(name), "pg_catalog", False
         if self.catalog is None:
             return (builtin(name) if schema == "pg_catalog" else Purity.UNKNOWN), schema, True

@@ -185,6 +185,14 @@ class Bed:
             events += [json.loads(line) for line in path.read_bytes().splitlines()]
         return events
 
+    def outcomes(self, text: str) -> list[tuple[str, str]]:
+        """Outcome and error code of everything that the audit holds of a statement, in order."""
+        return [
+            (event["unmapped"]["outcome"], event.get("status_code", ""))
+            for event in self.audit()
+            if event.get("query_info", {}).get("query_string") == text
+        ]
+
     def verify(self) -> subprocess.CompletedProcess[str]:
         """``querygate audit verify``."""
         return run_cli("audit", "verify", "--data-dir", str(self.folder / "data"))

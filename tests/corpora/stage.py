@@ -61,6 +61,8 @@ class Stage:
     gateway: GatewayProcess
     port: int
     password: str
+    data: str
+    """The server's data directory."""
     _making: threading.Lock
 
     def masked(self, database: str, user: str = MASKED, **parameters: str) -> Client:
@@ -106,7 +108,8 @@ def set_up(*databases: str) -> Iterator[Stage]:
             config.write_text(yaml.safe_dump(_configuration(server, port, folder)))
             environment = {"PERSON_TOKEN": password, "OWNER_PASSWORD": server.password}
             with GatewayProcess.start(config, ports=[port], environment=environment) as gateway:
-                stage = Stage(server, gateway, port, password, threading.Lock())
+                data = server.psql("SHOW data_directory").strip()
+                stage = Stage(server, gateway, port, password, data, threading.Lock())
                 for database in databases:
                     stage.renew(database)
                 yield stage

@@ -132,16 +132,22 @@ class Client:
 
     # --- statements -------------------------------------------------------------------------------------------------
 
-    def run(self, text: str, mode: Mode = Mode.SIMPLE) -> list[Result]:
-        """Send a statement in one of the three ways and read to the end. Raises ``Closed``."""
+    def run(self, text: str, mode: Mode = Mode.SIMPLE, *, parameters: Sequence[bytes] = ()) -> list[Result]:
+        """Send a statement in one of the three ways and read to the end. Raises ``Closed``.
+
+        ``parameters`` go in text form, by the extended protocol only.
+        """
         encoded = text.encode("utf-8", "surrogateescape")
         if mode is Mode.SIMPLE:
             self.send(frame(b"Q", encoded, b"\0"))
         else:
             formats = struct.pack("!hh", 1, int(mode is Mode.BINARY))
+            values = struct.pack("!h", len(parameters)) + b"".join(
+                struct.pack("!i", len(value)) + value for value in parameters
+            )
             self.send(
                 frame(b"P", b"\0", encoded, b"\0\0\0")
-                + frame(b"B", b"\0\0\0\0\0\0", formats)
+                + frame(b"B", b"\0\0\0\0", values, formats)
                 + frame(b"D", b"P\0")
                 + frame(b"E", b"\0\0\0\0\0")
                 + frame(b"S")
@@ -183,10 +189,8 @@ class Client:
                     result = Result()
                 case b"G":
                     end = frame(b"d", self.copy_in) + frame(b"c") if self.copy_in else frame(b"f", b"no data\0")
+                    # The copy swallows the Sync that was sent with the statement.
                     self.send(end + (frame(b"S") if extended else b""))
-                    if extended:
-                        # The first Sync was swallowed by the copy.
-                        continue
                 case b"W":
                     self.send(frame(b"c"))
                 case _:

@@ -18,9 +18,9 @@ from tests.suites.endpoints import Endpoint
 from tests.suites.sources import environment, pinned, unpack_source
 
 _RECORDER = Path(__file__).with_name("recorder.py")
-_TEST_SECONDS = 90
+_TEST_SECONDS = 60
 """A test without an outcome for so long hangs; its process is ended, and the rest runs in a new one."""
-_ATTEMPTS = 12
+_ATTEMPTS = 6
 
 
 class Outcome(StrEnum):

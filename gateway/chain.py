@@ -7,7 +7,7 @@ Nothing here knows a wire protocol or does network I/O. Every method either give
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.audit.event import encode_ruling
@@ -211,7 +211,7 @@ class Chain:
             redact_messages=bool(masks) and _may_speak_of_masked(analysis, request.labels, masks),
             intent=refusal is None and self._durability(scope.resource).demands(analysis),
             epoch=epoch,
-            audit=encode_ruling(analysis, decision, refusal=refusal),
+            audit=encode_ruling(analysis, _as_touched(decision, request.labels), refusal=refusal),
             warnings=decision.warnings,
         )
         if ask.key is not None and decision.cacheable:
@@ -274,6 +274,12 @@ class MaskingRefusal(AccessDenied):
     """A statement through which a value under a mask could get around it."""
 
     client_message = "access denied: the statement could reveal or copy masked data"
+
+
+def _as_touched(decision: Decision, labels: frozenset[str]) -> Decision:
+    """The decision as the audit tells it: with the masks of labels that the statement touches, not of all there are."""
+    masks = {label: specs for label, specs in decision.obligations.masks.items() if label in labels}
+    return replace(decision, obligations=replace(decision.obligations, masks=masks))
 
 
 def _check_plan(plan: MaskingPlan, columns: Sequence[ResultColumn]) -> None:

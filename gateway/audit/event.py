@@ -99,11 +99,13 @@ class _Execution(msgspec.Struct):
     status_code: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Counts(msgspec.Struct):
-    rows: int
-    masked_cells: int
-    parameters: int
+class _Counts(msgspec.Struct, omit_defaults=True):
+    """What is 0 is left out: every byte of an event is hashed, copied and kept."""
+
     duration_us: int
+    rows: int = 0
+    masked_cells: int = 0
+    parameters: int = 0
 
 
 def encode_session_context(
@@ -258,7 +260,7 @@ class EventEncoder:
         audit = ruling.audit
         if audit == _NOT_ENCODED:
             audit = _encode_late(ruling)
-        counts = _encode(_Counts(record.rows, masked, record.parameters, duration))
+        counts = _encode(_Counts(duration, record.rows, masked, record.parameters))
         return head[:-1], b",", context[1:-2], b",", counts[1:-1], b",", audit[_UNMAPPED_PREFIX:-1]
 
     def session(self, record: SessionRecord, sequence: int) -> Pieces:

@@ -182,11 +182,21 @@ class Gateway:
 
     def answer(self, session: Session, ask: Ask) -> None:
         """Answer a relay's question in a task of its own."""
-        self.tasks.start(self._answer(session, ask), name=f"{type(ask).__name__} {session.id}")
+        failure: AuditError | None = None
+        if isinstance(ask, AskCommit):
+            # At once, so that an intent is in the log before whatever becomes of it.
+            try:
+                for record in ask.records:
+                    self._audit.record(record, session.audit_context)
+            except AuditError as error:
+                failure = error
+        self.tasks.start(self._answer(session, ask, failure), name=f"{type(ask).__name__} {session.id}")
 
-    async def _answer(self, session: Session, ask: Ask) -> None:
+    async def _answer(self, session: Session, ask: Ask, failure: AuditError | None) -> None:
         result: object
         try:
+            if failure is not None:
+                raise failure
             result = await self._work_out(session, ask)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a refusal, never silence
             result = refusal(error)
@@ -214,8 +224,6 @@ class Gateway:
                     raise LocalProtocolError("a result came before the session was open")
                 return await self._chain.plan(session.scope, ask)
             case AskCommit():
-                for record in ask.records:
-                    self._audit.record(record, session.audit_context)
                 await self._audit.commit()
                 return None
             case AskLogin():
@@ -254,6 +262,8 @@ class Gateway:
         if analyser is None:
             analyser = self._analysers[adapter.name] = adapter.create_analyser()
         scope = await self._chain.scope(ask.session, ask.principal, resource, database_name, decision, analyser)
+        if session.ended:
+            raise GatewayShutdown("the client left before the database was connected")
         transport, _, handle = await self._upstreams.connect(resource, adapter, lambda: DatabaseProtocol(session))
         session.upstream = transport
         if session.ended:

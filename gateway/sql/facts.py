@@ -16,10 +16,11 @@ from gateway.domain.statement import (
     SessionEffect,
     StatementFacts,
 )
-from gateway.sql.canonical import Canonical, Unsupported, canonicalise
+from gateway.sql.canonical import canonicalise
 from gateway.sql.catalog import Catalog
 from gateway.sql.lexer import Token
 from gateway.sql.names import UNCERTAIN, name_of
+from gateway.sql.rebuilt import Canonical, Unsupported
 from gateway.sql.scope import Rows
 from gateway.sql.splitting import without_like_rows
 from gateway.sql.state import NameResolution

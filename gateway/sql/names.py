@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from gateway.sql.canonical import FUNCTION_MARK
+from gateway.sql.rebuilt import FUNCTION_MARK
 
 
 def name_of(node: object) -> str:

@@ -9,9 +9,10 @@ from sqlglot import exp
 
 from gateway.domain.statement import Predicate
 from gateway.sql import predicates
-from gateway.sql.functions import FUNCTION_COLUMNS, SCALAR_SET_FUNCTIONS, SYSTEM_SCHEMAS
+from gateway.sql.clauses import refuse_others, rename
 from gateway.sql.names import UNCERTAIN, name_of, output_name
 from gateway.sql.scope import Item, Rows, Scope, Source
+from gateway.sql.sources import from_clause
 from gateway.sql.values import NamedValue, Value, same_column, union
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _SELECT_PARTS = frozenset(
     "with_ expressions from_ joins where group having order limit offset distinct windows into kind".split()
 )
 _SET_PARTS = frozenset("with_ this expression distinct order limit offset".split())
-_TABLE_PARTS = frozenset("this db catalog alias joins ordinality".split())
-_JOIN_PARTS = frozenset("this on using method side kind".split())
 _MOST_ROUNDS = 64
 
 
@@ -44,13 +43,6 @@ def query(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, R
         case _:
             walk.unknown(f"unsupported query {type(node).__name__}")
             return _NOTHING
-
-
-def refuse_others(walk: Walk, node: exp.Expr, known: frozenset[str]) -> None:
-    """Note the parts of ``node`` that the walk does not look at."""
-    for part, value in node.args.items():
-        if value and part not in known:
-            walk.unknown(f"unsupported clause {part.rstrip('_')}")
 
 
 def with_ctes(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Mapping[str, Rows]:
@@ -97,21 +89,6 @@ def _recursive(walk: Walk, name: str, cte: exp.Expr, parent: Scope | None, visib
     return Rows(tuple(NamedValue(c.name, Value(c.value.sources, proven=False)) for c in rows.columns), complete=False)
 
 
-def rename(rows: Rows, alias: exp.Expr | None) -> Rows:
-    """Apply a column-alias list: names by position."""
-    listed = alias.args.get("columns") if alias is not None else None
-    if not listed:
-        return rows
-    names = [name_of(item.this if isinstance(item, exp.ColumnDef) else item) for item in listed]
-    columns = [
-        NamedValue(names[i] if i < len(names) else column.name, column.value) for i, column in enumerate(rows.columns)
-    ]
-    if not rows.complete:
-        value = rows.everything()
-        columns.extend(NamedValue(name, value) for name in names[len(columns) :])
-    return Rows(columns, rows.complete)
-
-
 # --- set operations, VALUES ---------------------------------------------------------------------------------------
 
 
@@ -152,7 +129,7 @@ def _set_clauses(walk: Walk, node: exp.Expr, rows: Rows, parent: Scope | None, c
 
 
 def _parenthesised(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows:
-    refuse_others(walk, node, frozenset({"with_", "this", "alias", "order", "limit", "offset"}))
+    refuse_others(walk, node, frozenset({"with_", "this", "alias", "joins", "order", "limit", "offset"}))
     ctes = with_ctes(walk, node, parent, ctes)
     rows = query(walk, node.this, parent, ctes)
     _set_clauses(walk, node, rows, parent, ctes)
@@ -331,175 +308,3 @@ def _ordinal_or_expression(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope)
             walk.use_as_filter(rows.everything())
         return
     walk.use_as_filter(walk.expression(item, scope))
-
-
-# --- FROM -------------------------------------------------------------------------------------------------------------
-
-
-def from_clause(walk: Walk, clause: exp.Expr | None, joins: Sequence[exp.Expr] | None, scope: Scope) -> None:
-    """Add the items of a FROM clause to ``scope``."""
-    if clause is not None:
-        from_item(walk, clause.this, scope)
-    elif joins:
-        walk.unknown("join without FROM")
-    for join in joins or ():
-        _join(walk, join, scope)
-
-
-def from_item(walk: Walk, node: exp.Expr, scope: Scope) -> None:
-    """Add one item of FROM, with what is joined to it."""
-    scope.items.append(_item(walk, node, scope))
-    for join in node.args.get("joins") or ():
-        _join(walk, join, scope)
-
-
-def _join(walk: Walk, node: exp.Expr, scope: Scope) -> None:
-    refuse_others(walk, node, _JOIN_PARTS)
-    args = node.args
-    method, using, on = args.get("method"), args.get("using"), args.get("on")
-    if not (method or using or on or args.get("kind") or args.get("side")):
-        from_item(walk, node.this, scope)
-        return
-    right = _item(walk, node.this, scope)
-    for inner in node.this.args.get("joins") or ():
-        # ``a JOIN b JOIN c ON … ON …``: the inner join is the right side of the outer one.
-        scope.items.append(right)
-        _join(walk, inner, scope)
-        scope.items.pop()
-    left = scope.items[-1]
-    names: list[str] = []
-    if using:
-        names = [name_of(column.this if isinstance(column, exp.Column) else column) for column in using]
-    elif method:
-        if str(method).upper() != "NATURAL":
-            walk.unknown("unsupported join")
-        if not (left.named and right.named):
-            left.sure = False
-            walk.unknown("natural join of an unknown relation")
-        theirs = {column.name for column in right.columns()}
-        names = [column.name for column in left.columns() if column.name in theirs]
-    for name in names:
-        for item in (left, right):
-            walk.use_as_filter(union(item.find(name)))
-            walk.read |= union(item.find(name)).sources
-    if not left.join(right, names):
-        walk.unknown("join by a column that is not certain")
-    if on is not None:
-        walk.use_as_filter(walk.expression(on, scope))
-
-
-def _item(walk: Walk, node: exp.Expr, scope: Scope) -> Item:
-    if isinstance(node, exp.Subquery) and _is_join(node):
-        return _joined(walk, node, node.args.get("alias"), scope)
-    return Item([_source(walk, node, scope)])
-
-
-def _is_join(node: exp.Expr) -> bool:
-    """Whether parentheses hold relations, not a query."""
-    inner = node.this
-    if isinstance(inner, exp.Subquery):
-        return bool(inner.args.get("joins") or inner.args.get("alias")) or _is_join(inner)
-    return isinstance(inner, (exp.Table, exp.Lateral))
-
-
-def _source(walk: Walk, node: exp.Expr, scope: Scope) -> Source:
-    alias = node.args.get("alias")
-    if isinstance(node, exp.Table):
-        refuse_others(walk, node, _TABLE_PARTS)
-        if isinstance(node.this, exp.Identifier):
-            return _table(walk, node, alias, scope)
-        return _function(walk, node, node.this, alias, scope)
-    if isinstance(node, exp.Subquery):
-        rows = rename(query(walk, node.this, scope.outer, scope.ctes), alias)
-        _subquery_clauses(walk, node, rows, scope)
-        return Source(_alias(alias), rows.columns, complete=rows.complete)
-    if isinstance(node, exp.Values):
-        rows = rename(_values(walk, node, Scope(scope.outer, scope.ctes)), alias)
-        return Source(_alias(alias), rows.columns, complete=rows.complete)
-    if isinstance(node, exp.Lateral):
-        return _lateral(walk, node, alias, scope)
-    walk.unknown(f"unsupported FROM item {type(node).__name__}")
-    return Source("", (), complete=False)
-
-
-def _subquery_clauses(walk: Walk, node: exp.Expr, rows: Rows, scope: Scope) -> None:
-    refuse_others(walk, node, frozenset({"this", "alias", "joins", "order", "limit", "offset"}))
-    _set_clauses(walk, node, rows, scope.outer, scope.ctes)
-
-
-def _table(walk: Walk, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> Source:
-    name = name_of(node.this)
-    shown = name_of(alias.this) if alias is not None and alias.this is not None else name
-    rows = scope.ctes.get(name) if node.args.get("db") is None else None
-    if rows is not None:
-        rows = rename(rows, alias)
-        if not rows.complete:
-            walk.unknown("common table expression of unknown width")
-        return Source(shown, rows.columns, complete=rows.complete)
-    _relation, source = walk.table(node)
-    listed = rename(Rows(source.columns, source.complete), alias)
-    key = source.key if shown == name else None
-    return Source(shown, listed.columns, complete=source.complete, stored=source.stored, key=key)
-
-
-def _joined(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Item:
-    """A join in parentheses. With an alias its tables are hidden; without one they stay visible."""
-    inner = Scope(scope, scope.ctes, joined_in=scope)
-    refuse_others(walk, node, frozenset({"this", "alias", "joins"}))
-    from_item(walk, node.this, inner)
-    if alias is None and len(inner.items) == 1:
-        return inner.items[0]
-    columns, complete = inner.star()
-    rows = rename(Rows(columns, complete), alias)
-    return Item([Source(_alias(alias), rows.columns, complete=rows.complete)])
-
-
-def _alias(alias: exp.Expr | None) -> str:
-    return name_of(alias.this) if alias is not None else ""
-
-
-def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Source:
-    """A function in FROM; its arguments see the items before it."""
-    if not isinstance(function, exp.Anonymous):
-        walk.unknown(f"unsupported FROM item {type(function).__name__}")
-        return Source(_alias(alias), (), complete=False)
-    schema = name_of(node.args.get("db"))
-    name = name_of(function.this)
-    dotted = exp.Dot(this=exp.Identifier(this=schema), expression=function) if schema else function
-    value = walk.expression(dotted, scope)
-    value = union((value,))
-    shown = name_of(alias.this) if alias is not None and alias.this is not None else name
-    listed = alias.args.get("columns") if alias is not None else None
-    known = schema in ("", *SYSTEM_SCHEMAS) and walk.catalog is not None and not walk.catalog.functions(name)
-    if listed and isinstance(listed[0], exp.ColumnDef):
-        names: tuple[str, ...] = tuple(name_of(item.this) for item in listed)
-        complete = True
-    elif known and name in FUNCTION_COLUMNS:
-        names, complete = FUNCTION_COLUMNS[name], True
-    elif known and name in SCALAR_SET_FUNCTIONS:
-        names, complete = (shown,), name != "unnest"
-    else:
-        names, complete = (shown,), False
-    if node.args.get("ordinality"):
-        names = (*names, "ordinality")
-    columns = [NamedValue(column, value) for column in names]
-    if complete or not listed or isinstance(listed[0], exp.ColumnDef):
-        rows = Rows(columns, complete)
-        if listed and not isinstance(listed[0], exp.ColumnDef):
-            rows = rename(rows, alias)
-    else:
-        rows = Rows([NamedValue(name_of(item), value) for item in listed], complete=False)
-    return Source(shown, rows.columns, complete=rows.complete)
-
-
-def _lateral(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Source:
-    """LATERAL: the query sees the items before it."""
-    refuse_others(walk, node, frozenset({"this", "alias", "ordinality"}))
-    inner = node.this
-    if isinstance(inner, (exp.Anonymous, exp.Dot)):
-        if isinstance(inner, exp.Dot):
-            walk.unknown("unsupported FROM item")
-            return Source(_alias(alias), (), complete=False)
-        return _function(walk, node, inner, alias, scope)
-    rows = rename(query(walk, inner, scope, scope.ctes), alias)
-    return Source(_alias(alias), rows.columns, complete=rows.complete)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gateway.domain.statement import ColumnRef
-from gateway.sql.canonical import Unsupported, quote
 from gateway.sql.catalog import (
     TABLE_KINDS,
     VIEW_KINDS,
@@ -17,6 +16,7 @@ from gateway.sql.catalog import (
 from gateway.sql.facts import parse
 from gateway.sql.functions import HARMLESS_RELATIONS, LEAKY_SYSTEM_COLUMNS, SYSTEM_SCHEMAS
 from gateway.sql.lexer import LexError, tokenize
+from gateway.sql.rebuilt import Unsupported, quote
 from gateway.sql.scope import Rows
 from gateway.sql.state import NameResolution
 from gateway.sql.values import NamedValue, Value, union
@@ -40,7 +40,7 @@ class _LazyRows(dict[int, tuple[NamedValue, ...]]):
         if relation is None:
             raise KeyError(oid)
         if oid in self.pending:
-            # A view inside itself, or a table whose generated columns are being looked at: they use stored columns only.
+            # A view inside itself; or a table, whose generated columns are computed from its stored ones.
             return _plain(relation, proven=relation.kind in TABLE_KINDS)
         self.pending.add(oid)
         try:

@@ -8,7 +8,6 @@ from sqlglot import exp
 
 from gateway.domain.statement import Action, ColumnRef, ObjectRef, Predicate, SessionEffect
 from gateway.sql import expressions, queries, writes
-from gateway.sql.canonical import FUNCTION_MARK, Canonical
 from gateway.sql.catalog import VIEW_KINDS, Catalog, Relation
 from gateway.sql.functions import (
     HARMLESS_RELATIONS,
@@ -20,6 +19,7 @@ from gateway.sql.functions import (
     builtin,
 )
 from gateway.sql.names import name_of
+from gateway.sql.rebuilt import FUNCTION_MARK, Canonical
 from gateway.sql.scope import Rows, Scope, Source
 from gateway.sql.state import NameResolution
 from gateway.sql.values import NamedValue, Value

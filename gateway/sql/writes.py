@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gateway.domain.statement import Action, ColumnRef, ObjectRef, Predicate
-from gateway.sql import predicates, queries
+from gateway.sql import predicates, queries, sources
+from gateway.sql.clauses import refuse_others
 from gateway.sql.names import name_of
 from gateway.sql.scope import Item, Rows, Scope, Source
 from gateway.sql.values import NO_COLUMNS, NamedValue, Value, union
@@ -102,7 +103,7 @@ def _returning(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> Row
     clause = node.args.get("returning")
     if clause is None:
         return None
-    queries.refuse_others(walk, clause, frozenset({"expressions"}))
+    refuse_others(walk, clause, frozenset({"expressions"}))
     seen = Scope(scope.parent, scope.ctes)
     seen.items = [Item([target.returning(target.alias)]), *scope.items]
     rows = queries.projection(walk, clause.expressions, seen)
@@ -123,7 +124,7 @@ def _restrict(walk: Walk, predicate: Predicate) -> None:
 
 
 def _insert(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
-    queries.refuse_others(walk, node, _INSERT_PARTS)
+    refuse_others(walk, node, _INSERT_PARTS)
     walk.actions.add(Action.INSERT)
     named = node.this
     target = _Target(walk, named.this if isinstance(named, exp.Schema) else named)
@@ -160,7 +161,7 @@ def _target_name(node: exp.Expr) -> str:
 
 
 def _conflict(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> None:
-    queries.refuse_others(
+    refuse_others(
         walk, node, frozenset({"expressions", "action", "conflict_keys", "where", "index_predicate", "constraint"})
     )
     seen = Scope(scope.parent, scope.ctes)
@@ -209,11 +210,11 @@ def _assignments(walk: Walk, items: Sequence[exp.Expr], target: _Target, scope: 
 
 
 def _update(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
-    queries.refuse_others(walk, node, _UPDATE_PARTS)
+    refuse_others(walk, node, _UPDATE_PARTS)
     walk.actions.add(Action.UPDATE)
     target = _Target(walk, node.this)
     clause = node.args.get("from_")
-    queries.from_clause(walk, clause, None, scope)
+    sources.from_clause(walk, clause, None, scope)
     seen = Scope(scope.parent, scope.ctes)
     seen.items = [Item([target.source]), *scope.items]
     _assignments(walk, node.expressions, target, seen)
@@ -230,11 +231,11 @@ def _where(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> None:
 
 
 def _delete(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
-    queries.refuse_others(walk, node, _DELETE_PARTS)
+    refuse_others(walk, node, _DELETE_PARTS)
     walk.actions.add(Action.DELETE)
     target = _Target(walk, node.this)
     for used in node.args.get("using") or ():
-        queries.from_item(walk, used, scope)
+        sources.from_item(walk, used, scope)
     seen = Scope(scope.parent, scope.ctes)
     seen.items = [Item([target.source]), *scope.items]
     _where(walk, node, target, seen)
@@ -245,16 +246,16 @@ def _delete(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
 
 
 def _merge(walk: Walk, node: exp.Expr, scope: Scope) -> Rows | None:
-    queries.refuse_others(walk, node, _MERGE_PARTS)
+    refuse_others(walk, node, _MERGE_PARTS)
     walk.actions.add(Action.MERGE)
     target = _Target(walk, node.this)
-    queries.from_item(walk, node.args["using"], scope)
+    sources.from_item(walk, node.args["using"], scope)
     seen = Scope(scope.parent, scope.ctes)
     seen.items = [Item([target.source]), *scope.items]
     _restrict(walk, predicates.restriction(walk, node.args["on"], seen, target.source))
     whens = node.args.get("whens")
     for when in whens.expressions if whens is not None else ():
-        queries.refuse_others(walk, when, _WHEN_PARTS)
+        refuse_others(walk, when, _WHEN_PARTS)
         condition = when.args.get("condition")
         if condition is not None:
             walk.use_as_filter(walk.expression(condition, seen))

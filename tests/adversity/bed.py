@@ -188,7 +188,7 @@ class Bed:
     def outcomes(self, text: str) -> list[tuple[str, str]]:
         """Outcome and error code of everything that the audit holds of a statement, in order."""
         return [
-            (event["unmapped"]["outcome"], event.get("status_code", ""))
+            (event["status_detail"], event.get("status_code", ""))
             for event in self.audit()
             if event.get("query_info", {}).get("query_string") == text
         ]

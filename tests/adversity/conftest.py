@@ -15,7 +15,7 @@ from tests.fixtures.servers import start_postgres
 @pytest.fixture(scope="session")
 def sturdy_server() -> Iterator[PostgresServer]:
     """PostgreSQL with room for many sessions. Killing it is fine; leave it running."""
-    settings = {"max_connections": "620", "fsync": "off", "shared_buffers": "32MB"}
+    settings = {"max_connections": "620", "fsync": "off", "synchronous_commit": "on", "shared_buffers": "32MB"}
     with start_postgres(settings=settings) as server:
         prepare(server)
         yield server

@@ -87,7 +87,7 @@ class Runner:
             self._gossip = None
 
     def _step(self, step: str, mode: Mode, received: bytearray) -> list[str]:
-        step = step.replace("{data}", self.stage.data)
+        step = step.replace("{data}", self.stage.data).replace("{database}", self.database)
         if step.startswith("@owner "):
             with self.stage.owner(self.database) as owner:
                 owner.execute(step.removeprefix("@owner "))

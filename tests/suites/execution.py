@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.suites.catalogue import Suite
-from tests.suites.endpoints import Endpoint
+from tests.suites.endpoints import Endpoint, Way, open_endpoint
 from tests.suites.sources import environment, pinned, unpack_source
 
 _RECORDER = Path(__file__).with_name("recorder.py")
@@ -49,17 +49,20 @@ class SuiteBroken(Exception):
     """The suite ran no test."""
 
 
-def run_suite(
-    suite: Suite, endpoint: Endpoint, folder: Path, *, targets: Sequence[str], only: Sequence[str] = ()
-) -> Results:
-    """Run the suite's ``targets`` (of these the tests in ``only``, if any) in ``folder``, which is new or empty."""
+def run_suite(suite: Suite, way: Way, folder: Path, *, targets: Sequence[str], only: Sequence[str] = ()) -> Results:
+    """Run the suite's ``targets`` (of these the tests in ``only``, if any) in ``folder``, which is new or empty.
+
+    After a test that hangs or takes its process down, the rest runs in a new process on a new server.
+    """
     python = environment((*map(pinned, suite.tools), *suite.extras))
-    place = _lay_out(suite, folder)
-    _prepare(suite, endpoint)
-    run = _Run(suite, endpoint, python, place, folder)
-    for attempt in range(_ATTEMPTS):
-        if run.attempt(targets, only, number=attempt):
-            break
+    run = _Run(suite, python, _lay_out(suite, folder), folder)
+    for number in range(_ATTEMPTS):
+        place = folder / f"attempt.{number}"
+        place.mkdir()
+        with open_endpoint(way, place) as endpoint:
+            _prepare(suite, endpoint)
+            if run.attempt(endpoint, targets, only, number=number):
+                break
     if not run.results:
         raise SuiteBroken(f"{suite.name} ran no test:\n{run.log()[-4000:]}")
     return run.results
@@ -88,16 +91,15 @@ def _prepare(suite: Suite, endpoint: Endpoint) -> None:
 class _Run:
     """Attempts to get through the tests; each goes on where the one before it ended."""
 
-    def __init__(self, suite: Suite, endpoint: Endpoint, python: Path, place: Path, folder: Path) -> None:
+    def __init__(self, suite: Suite, python: Path, place: Path, folder: Path) -> None:
         self._suite = suite
-        self._endpoint = endpoint
         self._python = python
         self._place = place
         self._folder = folder
         self._log = folder / "pytest.log"
         self.results: dict[str, Result] = {}
 
-    def attempt(self, targets: Sequence[str], only: Sequence[str], *, number: int) -> bool:
+    def attempt(self, endpoint: Endpoint, targets: Sequence[str], only: Sequence[str], *, number: int) -> bool:
         """Run what is left; whether pytest got to its own end."""
         output = self._folder / f"outcomes.{number}"
         output.touch()
@@ -105,19 +107,19 @@ class _Run:
         skip.write_text("".join(f"{test}\n" for test in self.results))
         chosen.write_text("".join(f"{test}\n" for test in only))
         variables = {
-            "PATH": f"{self._python.parent}:{self._endpoint.server.bindir}:/usr/bin:/bin",
+            "PATH": f"{self._python.parent}:{endpoint.server.bindir}:/usr/bin:/bin",
             "HOME": str(self._folder),
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{self._folder}:{self._place}",
             "RECORDER_OUTPUT": str(output),
             "RECORDER_SKIP": str(skip),
             "RECORDER_ONLY": str(chosen),
-            **self._suite.variables(self._endpoint),
+            **self._suite.variables(endpoint),
         }
         # The suite's own pytest settings hold where it has some; nothing above its folder does.
         settings = [] if (self._place / "pyproject.toml").exists() else ["-c", os.devnull]
         command = [str(self._python), "-m", "pytest", "-q", "-p", "recorder", "-p", "no:cacheprovider", *settings]
-        command += [f"--rootdir={self._place}", "--tb=native", *self._suite.arguments(self._endpoint), *targets]
+        command += [f"--rootdir={self._place}", "--tb=native", *self._suite.arguments(endpoint), *targets]
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -138,7 +140,6 @@ class _Run:
         if unfinished is not None:
             outcome = Outcome.HUNG if hung else Outcome.CRASHED
             self.results[unfinished] = Result(outcome, _TEST_SECONDS if hung else 0, self.log()[-2000:])
-        # 0 and 1: all passed, some failed; 5: nothing was left to run.
         return unfinished is None and not hung
 
     def _read(self, output: Path) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.suites.catalogue import Suite
 from tests.suites.comparison import Difference, differences, load_exclusions, unexplained
-from tests.suites.endpoints import Way, open_endpoint
+from tests.suites.endpoints import Way
 from tests.suites.execution import Results, run_suite
 
 
@@ -88,8 +88,7 @@ def _both(suite: Suite, targets: Sequence[str], folder: Path, *, only: Sequence[
     def run(way: Way) -> Results:
         place = folder / way
         place.mkdir(parents=True)
-        with open_endpoint(way, place) as endpoint:
-            return run_suite(suite, endpoint, place, targets=targets, only=only)
+        return run_suite(suite, way, place, targets=targets, only=only)
 
     with ThreadPoolExecutor(2) as pool:
         direct, gateway = pool.map(run, (Way.DIRECT, Way.GATEWAY))

@@ -1,7 +1,7 @@
 """The drivers' source distributions, which carry their tests, and an environment to run these tests in.
 
-Both come from the package index, through pip and uv, in the versions that the project's own environment has, and stay in
-a cache outside the project.
+Both come from the package index, through pip and uv, in the versions that the project's own environment has, and
+stay in a cache outside the project.
 """
 
 from __future__ import annotations

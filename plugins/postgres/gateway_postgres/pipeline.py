@@ -192,7 +192,7 @@ class Pipeline:
         self.portals = Names()
         self.generation = 0
         self.skipping = False
-        """The server discards everything up to the next Sync that the client has not sent yet."""
+        """The server discards, or will discard, everything up to the next Sync that the client has not sent yet."""
         self.unsynced = False
         """Extended-protocol messages were sent since the last Sync: nothing may be injected."""
         self.mute = False

@@ -140,7 +140,7 @@ class PostgresRelay:
             return self._start_up(lambda startup: startup.fail_silently())
         if core.closed or core.abandoned:
             return []
-        if not core.pipeline.queue and not core.pipeline.unsynced:
+        if not core.pipeline.queue:
             core.closed = True
             core.forget_intent()
             core.effects += [SendUpstream(TERMINATE_MESSAGE), Close()]

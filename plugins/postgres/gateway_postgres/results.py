@@ -131,9 +131,10 @@ class ServerStream:
                         position = stop
                         continue
             pending = queue[0] if queue else None
+            muted = pipeline.mute
             try:
                 outcome = self._message(kind, data, start, stop, count)
-                if pipeline.mute and kind not in _ASYNCHRONOUS:
+                if muted and kind not in _ASYNCHRONOUS:
                     outcome = _DROP
                 elif pending is not None and pending.notice and kind not in _ASYNCHRONOUS:
                     outcome = pending.notice + (data[start:stop] if outcome is None else outcome)
@@ -290,7 +291,7 @@ class ServerStream:
         if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
             raise RemoteProtocolError(f"CommandComplete does not answer {pending.kind.name}")
         record = pending.record
-        if record is not None and not record.rows:
+        if record is not None and not record.rows and pending.limited is None:
             space = data.rfind(b" ", start, stop)
             count = data[space + 1 : stop - 1]
             if space > 0 and count.isdigit() and len(count) <= 20:

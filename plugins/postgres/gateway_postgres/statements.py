@@ -34,9 +34,9 @@ STATEMENT, PORTAL = b"SP"
 FAILED: Final = ord("E")
 """ReadyForQuery's status in a transaction that only ROLLBACK can end."""
 
-_SYNC_MESSAGE: Final = frame(SYNC)
 _FLUSH_MESSAGE: Final = frame(FLUSH)
-_ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _SYNC_MESSAGE
+_ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _FLUSH_MESSAGE
+"""Ends a COPY IN, means nothing outside of it, and has the server say what it has done."""
 _MAY_COPY_IN: Final = frozenset({Action.COPY_IN, Action.REPLICATE, Action.UNKNOWN})
 """What the server may answer by asking for COPY data; it then reads the client's messages in another way."""
 TERMINATE_MESSAGE: Final = frame(TERMINATE)
@@ -353,15 +353,16 @@ class ClientStream:
         if name_end < 0 or text_end < 0 or stop - text_end < 3:
             raise RemoteProtocolError("Parse: name or text is not terminated")
         name, text = data[start + 5 : name_end], data[name_end + 1 : text_end]
-        core.pipeline.unsynced = True
         ruling = self._rule(text, core.replication_facts)
         if ruling is None:
             return _BLOCK
+        core.pipeline.unsynced = True
         if ruling.refusal is not None:
             record = core.begin(ruling, text.decode("utf-8", "backslashreplace"))
             refusal = core.refuse(record, ruling.refusal)
             undo = core.pipeline.set_statement(name, None)
             core.pipeline.expect(Pending(Kind.PARSE, refusal=refusal, undo=undo))
+            core.pipeline.skipping = True
             return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
         prepared = Prepared(name, text, ruling, self._state)
         undo = core.pipeline.set_statement(name, prepared)
@@ -428,7 +429,6 @@ class ClientStream:
         if pipeline.unsettled(pipeline.portals, name):
             return _BLOCK
         portal: Portal | None = pipeline.portals.get(name)
-        pipeline.unsynced = True
         if portal is None:
             facts = opaque_analysis("EXECUTE", Action.CURSOR, "a portal that this session did not bind")
             ruling = self._rule(b"portal", facts)
@@ -445,8 +445,10 @@ class ClientStream:
         permit = self._permit(ruling, text)
         if permit is None:
             return _BLOCK
+        pipeline.unsynced = True
         if isinstance(permit, bytes):
             pipeline.expect(Pending(Kind.EXECUTE, refusal=permit))
+            pipeline.skipping = True
             return frame(EXECUTE, core.private_name, b"\0\0\0\0\0")
         pending = Pending(Kind.EXECUTE, ruling=ruling, record=permit, portal=portal)
         message: bytes | None = None
@@ -515,14 +517,15 @@ class ClientStream:
         core.forget_intent()
         core.pipeline.awaiting = None
         core.pipeline.copying = False
+        core.pipeline.skipping = True
         if self._held.size:
             self._held.take()
         if self._stream:
             # Inside a CopyData message nothing else can be said.
             core.fail(RemoteProtocolError("the client went away inside a message"))
             return
+        # No Sync: it would commit what the client did not.
         core.effects.append(SendUpstream(_ABANDON))
-        core.pipeline.sync()
 
 
 def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes]:

@@ -108,7 +108,7 @@ def _rows(result: pq.abc.PGresult) -> list[list[str]]:
 
 
 def _copied(server: pq.abc.PGconn) -> list[list[str]]:
-    rows = []
+    rows: list[list[str]] = []
     while True:
         size, data = server.get_copy_data(0)
         if size < 0:

@@ -318,7 +318,8 @@ def test_limits_are_enforced() -> None:
 
 
 _WORDS = """select from where ( ) , * . ; customers c id ssn 'x' 1 = as with union all insert into values update set
-delete returning join on using order by group lateral [ ] :: text case when then end not and or $1 "q" || exists in null copy
+delete returning join on using order by group lateral [ ] :: text case when then end not and or $1 "q" ||
+exists in null copy
 explain declare cursor for fetch create table view function begin atomic alter drop merge matched prepare""".split()
 
 

@@ -1,11 +1,12 @@
 """The same conversations, held with the server and with a gateway that allows everything, get the same bytes.
 
-What may differ, and is made equal here: OIDs of objects that each of the two sessions makes for itself, and the process
-id in notifications. At login the secret of BackendKeyData differs; nothing else does.
+What may differ, and is made equal here: OIDs and schema names of temporary objects, which each session makes for itself,
+and the process id in notifications. At login the secret of BackendKeyData differs; nothing else does.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
@@ -16,6 +17,7 @@ from tests.integration.postgres.conversations import Conversation, conversations
 from tests.integration.postgres.raw import Message, RawClient
 
 FIRST_USER_OID = 16384
+_TEMPORARY_SCHEMA = re.compile(rb"pg_temp_\d+")
 
 
 class Session:
@@ -38,7 +40,7 @@ class Session:
             return body[4:]
         if kind == "T":
             return self._description(bytearray(body))
-        return body
+        return _TEMPORARY_SCHEMA.sub(b"pg_temp", body)
 
     def _description(self, body: bytearray) -> bytes:
         (count,) = struct.unpack_from("!H", body)
@@ -52,12 +54,13 @@ class Session:
         return bytes(body)
 
 
-@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+@pytest.mark.parametrize(("encoding", "step"), [("UTF8", 1), ("LATIN1", 6)])
 def test_every_answer_is_the_same_through_the_gateway(
-    plain_gateway: RunningGateway, shop_database: Shop, encoding: str
+    plain_gateway: RunningGateway, shop_database: Shop, encoding: str, step: int
 ) -> None:
     held = conversations()
     assert len(held) > 300
+    held = held[::step]
     settings = {"client_encoding": encoding, "application_name": "differential", "options": "-c geqo=off"}
     with (
         RawClient.connect(
@@ -74,10 +77,10 @@ def test_every_answer_is_the_same_through_the_gateway(
         assert through.login.parameters == direct.login.parameters
         assert through.login.status == direct.login.status
         assert through.login.notices == direct.login.notices
-        one, other = Session(direct), Session(through)
+        at_server, at_gateway = Session(direct), Session(through)
         different = []
         for conversation in held:
-            expected, got = one.hold(conversation), other.hold(conversation)
+            expected, got = at_server.hold(conversation), at_gateway.hold(conversation)
             if got != expected:
                 different.append((conversation.name, expected, got))
-    assert not different
+    assert not different, "\n".join(f"{name}\n  direct  {direct}\n  gateway {got}" for name, direct, got in different)

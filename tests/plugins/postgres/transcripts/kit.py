@@ -134,7 +134,7 @@ class Host:
 
     def given(self, words: list[str]) -> None:
         """``masked [function]``, ``redacted``, ``hold KIND``, ``answer KIND``, ``no plan``, ``audit broken``,
-        ``policy changed``; and for texts that match: ``deny RE [message]``, ``intent RE``, ``limit N RE``,
+        ``policy changed``; and for texts (or reasons why the relay itself calls one opaque) that match: ``deny RE [message]``, ``intent RE``, ``limit N RE``,
         ``timeout N RE``, ``warn RE message``."""
         match words:
             case ["masked", *function]:
@@ -222,8 +222,9 @@ class Host:
         )
         if not analysis.actions.isdisjoint({Action.FUNCTION_CALL, Action.REPLICATE}) and not self.holds & {"bypass"}:
             ruling.refusal = AccessDenied("not named by a policy")
+        reasons = [reason for facts in ask.facts.statements for reason in facts.opaque] if ask.facts else []
         for pattern, change in self.rules:
-            if pattern.search(ask.text):
+            if pattern.search(" ".join([ask.text, *reasons])):
                 change(ruling)
         if ask.key is not None:
             self.book.rulings[ask.state, ask.key] = ruling
@@ -253,6 +254,7 @@ class Stage:
         self.records: list[StatementRecord] = []
         self.deadline: SetDeadline | None = None
         self.closed = False
+        self._told = False
         self._client = b""
         self._server = b""
 
@@ -310,7 +312,8 @@ class Stage:
         if self._client:
             lines.append("client " + " + ".join(shown_backend(self._client)))
         lines += self.lines
-        if self.closed:
+        if self.closed and not self._told:
+            self._told = True
             lines.append("close")
         self._client = self._server = b""
         self.lines = []

@@ -22,6 +22,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE_ROOTS = {"gateway": "gateway", "plugins/postgres/gateway_postgres": "gateway_postgres"}
 TYPED = (
+    "gateway/audit/chain.py",
+    "gateway/audit/event.py",
+    "gateway/audit/intake.py",
+    "gateway/audit/log.py",
+    "gateway/domain/audit.py",
+    "gateway/protocol/effects.py",
+    "gateway/rulings.py",
+    "gateway/server/session.py",
     "plugins/postgres/gateway_postgres/pipeline.py",
     "plugins/postgres/gateway_postgres/core.py",
     "plugins/postgres/gateway_postgres/statements.py",

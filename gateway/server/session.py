@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import structlog
 from typing_extensions import override
 
 from gateway.chain import Scope
-from gateway.domain.audit import SessionEventKind, StatementRecord
+from gateway.domain.audit import Outcome, SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
 from gateway.domain.identity import AccessToken
 from gateway.domain.principal import Principal
@@ -50,6 +50,8 @@ ABANDONED_GRACE = 10.0
 """Seconds that the database gets to finish what a vanished client had started."""
 CLOSE_GRACE = 10.0
 """Seconds that a peer gets to take the last bytes of a session that is over."""
+
+_NEVER_RAN: Final = frozenset({Outcome.REFUSED, Outcome.SKIPPED})
 
 Bytes = bytes | bytearray | memoryview
 
@@ -245,9 +247,10 @@ class Session:
                 try:
                     self._host.record_statement(self, effect.record)  # type: ignore[union-attr]
                 except AuditError as error:
-                    # What was not recorded is not shown.
-                    self._broken(error, effects)
-                    return
+                    # What was not recorded is not shown. That something did not run may be told all the same.
+                    if effect.record.outcome not in _NEVER_RAN:  # type: ignore[union-attr]
+                        self._broken(error, effects)
+                        return
             else:
                 match effect:
                     case Close():

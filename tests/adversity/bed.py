@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -23,6 +23,8 @@ from gateway.audit.segments import list_segments
 from gateway.testing.gateway_process import GatewayProcess
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_ports
+
+T = TypeVar("T")
 
 ANA, BOB = "ana@example.com", "bob@example.com"
 TOKENS = {ANA: "qg_ana-token-0123456789abcdef", BOB: "qg_bob-token-0123456789abcdef"}
@@ -78,7 +80,7 @@ class Bed:
             "audit": {"min_free": "1MiB"},
             "limits": {"login_timeout": "2s", "drain_timeout": "10s"},
         }
-        self._base = copy.deepcopy(self.document)
+        self._opened: list[asyncpg.Connection] = []
 
     # --- the process --------------------------------------------------------------------------------------------
 
@@ -125,7 +127,23 @@ class Bed:
             "ssl": False,
             "timeout": 20,
         }
-        return await asyncpg.connect(**(arguments | changes))
+        session: asyncpg.Connection = await asyncpg.connect(**(arguments | changes))
+        self._opened.append(session)
+        return session
+
+    def run(self, story: Coroutine[Any, Any, T]) -> T:
+        """Run a story to its end, with no session of it left open."""
+
+        async def whole() -> T:
+            try:
+                return await story
+            finally:
+                for session in self._opened:
+                    if not session.is_closed():
+                        session.terminate()
+                self._opened.clear()
+
+        return asyncio.run(whole())
 
     def psql(self, sql: str, *, user: str = ANA, **more: Any) -> subprocess.Popen[bytes]:
         """A psql that runs one statement through the gateway."""

@@ -48,13 +48,13 @@ def test_a_client_that_stops_reading_costs_little_and_may_go_on(running_bed: Bed
     bed = running_bed
     reader = RawClient(bed.port)
     reader.log_in(ANA, RESOURCE)
-    asyncio.run(_quick_queries(bed, 20))
+    bed.run(_quick_queries(bed, 20))
     before = bed.memory()
     rows = 40_000
     reader.query(f"SELECT n, repeat('x', 1000) FROM generate_series(1, {rows}) AS n")
     time.sleep(1)
     growth = bed.memory() - before
-    slowest = asyncio.run(_quick_queries(bed, 50))
+    slowest = bed.run(_quick_queries(bed, 50))
     print(f"{rows} rows wait: {growth / MEBIBYTE:.2f} MiB more, slowest other query {slowest * 1000:.0f} ms")
     assert growth < 2 * MEBIBYTE
     assert slowest < 2
@@ -94,7 +94,7 @@ def test_silent_clients_are_sent_away_and_hold_up_nobody(running_bed: Bed, what:
     silent = [socket.create_connection(("127.0.0.1", bed.port)) for _ in range(40)]
     for client in silent:
         client.sendall(said)
-    assert asyncio.run(_quick_queries(bed, 5)) < 2
+    assert bed.run(_quick_queries(bed, 5)) < 2
     start = time.monotonic()
     for client in silent:
         client.settimeout(8)
@@ -102,7 +102,7 @@ def test_silent_clients_are_sent_away_and_hold_up_nobody(running_bed: Bed, what:
             pass
         client.close()
     print(f"{what}: sent away after {time.monotonic() - start:.1f} s")
-    assert asyncio.run(_quick_queries(bed, 5)) < 2
+    assert bed.run(_quick_queries(bed, 5)) < 2
     eventually(lambda: bed.health()[1]["sessions"] == 0)
 
 
@@ -119,7 +119,7 @@ def test_a_slow_upload_arrives_whole(running_bed: Bed) -> None:
         client.send(message[start : start + 400])
         time.sleep(0.01)
         if start == 4000:
-            assert asyncio.run(_quick_queries(bed, 5)) < 2
+            assert bed.run(_quick_queries(bed, 5)) < 2
     client.send(b"c" + struct.pack("!I", 4))
     assert client.expect("C") == b"COPY 500\0"
     client.close()
@@ -141,12 +141,12 @@ def test_more_sessions_than_allowed_get_a_native_error(running_bed: Bed) -> None
         await asyncio.gather(*(session.close() for session in let_in))
         return len(let_in), [answer for answer in answers if isinstance(answer, BaseException)]
 
-    let_in, refused = asyncio.run(crowd())
+    let_in, refused = bed.run(crowd())
     assert let_in == 60
     assert all(isinstance(error, asyncpg.PostgresError) for error in refused), refused[:3]
     assert all("too many sessions" in str(error) for error in refused)
     eventually(lambda: bed.health()[1]["sessions"] == 0)
-    assert asyncio.run(_quick_queries(bed, 1)) < 2
+    assert bed.run(_quick_queries(bed, 1)) < 2
 
 
 def test_silent_crowds_take_no_place_from_those_who_log_in(running_bed: Bed) -> None:
@@ -155,7 +155,7 @@ def test_silent_crowds_take_no_place_from_those_who_log_in(running_bed: Bed) -> 
     crowd = [socket.create_connection(("127.0.0.1", bed.port)) for _ in range(200)]
     for client in crowd[:100]:
         client.sendall(struct.pack("!II", 60, 196608))
-    assert asyncio.run(_quick_queries(bed, 5)) < 3
+    assert bed.run(_quick_queries(bed, 5)) < 3
     assert bed.descriptors() < 200, "the oldest of the silent ones were sent away"
     for client in crowd:
         client.close()
@@ -176,7 +176,7 @@ def test_out_of_file_descriptors_and_back(running_bed: Bed) -> None:
             client.close()
     finally:
         resource.prlimit(bed.pid, resource.RLIMIT_NOFILE, (soft, hard))
-    assert asyncio.run(_quick_queries(bed, 1)) < 3
+    assert bed.run(_quick_queries(bed, 1)) < 3
     assert bed.log().count("cannot accept") < 5, "the log is not flooded"
     session_open.run_until_complete(session.close())
     session_open.close()

@@ -45,9 +45,9 @@ def test_five_hundred_sessions_come_and_go(bed: Bed) -> None:
             await session.fetchval("SELECT 1")
             await session.close()
 
-    asyncio.run(warm_up())
+    bed.run(warm_up())
     memory, descriptors = bed.memory(), bed.descriptors()
-    crowded_memory, crowded_descriptors = asyncio.run(_crowd(bed))
+    crowded_memory, crowded_descriptors = bed.run(_crowd(bed))
     gc.collect()
     print(f"per session: {(crowded_memory - memory) / SESSIONS / 1024:.1f} KiB")
     assert bed.upstream("SELECT count(*) FROM items") == str(3 * SESSIONS)
@@ -59,7 +59,7 @@ def test_five_hundred_sessions_come_and_go(bed: Bed) -> None:
 
     # A second crowd finds the room that the first one left: nothing of a session stays.
     after_first = bed.memory()
-    asyncio.run(_visitors(bed))
+    bed.run(_visitors(bed))
     eventually(lambda: bed.descriptors() <= descriptors + 2)
     print(f"after: {(bed.memory() - after_first) / 1024:.0f} KiB more than after the first crowd")
     assert bed.memory() - after_first < 6 * 1024 * 1024

@@ -91,8 +91,8 @@ SUITES: tuple[Suite, ...] = (
     Suite(
         name="pg8000",
         distribution="pg8000",
-        targets=("test",),
-        bounded=("test",),
+        targets=("test", "--benchmark-disable"),
+        bounded=("test", "--benchmark-disable", "-k", "not test_max_parameters"),
         keep=("test", "README.md"),
         requirements=("pg8000",),
         extras=("pytest-mock", "pytest-benchmark", "pytz", "docutils"),

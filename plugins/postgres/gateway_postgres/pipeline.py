@@ -95,21 +95,21 @@ class Undo:
     new: Prepared | Portal | None
 
 
-class Names(dict[bytes, Any]):
+class Names:
     """Prepared statements or portals by name. ``unsettled`` holds the last change of each name still to be answered."""
 
-    __slots__ = ("unsettled",)
+    __slots__ = ("entries", "unsettled")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.entries: dict[bytes, Any] = {}
         self.unsettled: dict[bytes, Pending] = {}
 
     def assign(self, name: bytes, value: Prepared | Portal | None) -> None:
         """Set or, with None, forget."""
         if value is None:
-            self.pop(name, None)
+            self.entries.pop(name, None)
         else:
-            self[name] = value
+            self.entries[name] = value
 
 
 class Pending:
@@ -231,13 +231,13 @@ class Pipeline:
 
     def set_statement(self, name: bytes, new: Prepared | None) -> Undo:
         """Define or forget a prepared statement; the returned ``Undo`` belongs into the message's ``Pending``."""
-        undo = Undo(self.statements, name, self.statements.get(name), new)
+        undo = Undo(self.statements, name, self.statements.entries.get(name), new)
         self.statements.assign(name, new)
         return undo
 
     def set_portal(self, name: bytes, new: Portal | None) -> Undo:
         """Define or forget a portal."""
-        undo = Undo(self.portals, name, self.portals.get(name), new)
+        undo = Undo(self.portals, name, self.portals.entries.get(name), new)
         self.portals.assign(name, new)
         return undo
 
@@ -257,7 +257,7 @@ class Pipeline:
         return void
 
     def _take_back(self, undo: Undo) -> None:
-        if undo.table.get(undo.name) is undo.new:
+        if undo.table.entries.get(undo.name) is undo.new:
             undo.table.assign(undo.name, undo.old)
             return
         # A later message of another pipeline built on this change: it now builds on what was there before.
@@ -269,9 +269,10 @@ class Pipeline:
 
     def end_transaction(self) -> None:
         """Forget the portals that the end of the transaction destroyed (those not yet bound belong to the next)."""
-        if self.portals:
-            for name in [name for name, portal in self.portals.items() if portal.confirmed]:
-                del self.portals[name]
+        portals = self.portals.entries
+        if portals:
+            for name in [name for name, portal in portals.items() if portal.confirmed]:
+                del portals[name]
 
     def forget_statements(self, name: bytes | None) -> None:
         """SQL's DEALLOCATE, PREPARE or DISCARD touched the names (None: all): those are no longer ours to know."""
@@ -283,9 +284,9 @@ class Pipeline:
 
     def _forget(self, names: Names, name: bytes | None) -> None:
         if name is None:
-            names.clear()
+            names.entries.clear()
         else:
-            names.pop(name, None)
+            names.entries.pop(name, None)
         if names.unsettled:
             # What fails from now on must not bring back what was forgotten.
             for pending in self.queue:

@@ -61,6 +61,8 @@ _DROP: Final = b""
 _MAX_PLANS: Final = 64
 _MAX_PROBE_TRIES: Final = 3
 _QUERY_CANCELED: Final = "57014"
+_OPERATOR_INTERVENTION: Final = "57"
+"""SQLSTATE class of errors that come without a question; their texts speak of the server, not of data."""
 _READIED: Final = frozenset((Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL, Kind.PROBE))
 _NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
 _WITHHELD: Final = "the database's message is withheld because the statement touches masked data"
@@ -603,6 +605,8 @@ class ServerStream:
     def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:
         response = ErrorResponse.decode(data[start + 5 : stop])
         self.fatal_seen = self.fatal_seen or response.severity in ("FATAL", "PANIC")
+        if self._core.masked and not response.code.startswith(_OPERATOR_INTERVENTION):
+            return _redacted(response)
         return None
 
     def _notice(self) -> bytes | None:
@@ -627,8 +631,7 @@ class ServerStream:
         elif kind == ERROR:
             response = ErrorResponse.decode(data[start + 5 : stop])
             if response.severity in ("FATAL", "PANIC"):
-                self.fatal_seen = True
-                return None
+                return self._unasked_error(data, start, stop)
             self._core.tracker.error_seen()
             if response.code == _QUERY_CANCELED:
                 self._probe_tries += 1

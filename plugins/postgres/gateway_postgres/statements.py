@@ -378,7 +378,7 @@ class ClientStream:
         name = data[portal_end + 1 : name_end]
         if pipeline.unsettled(pipeline.statements, name):
             return _BLOCK
-        prepared: Prepared | None = pipeline.statements.get(name)
+        prepared: Prepared | None = pipeline.statements.entries.get(name)
         portal_name = data[start + 5 : portal_end]
         if prepared is None:
             pipeline.unsynced = True
@@ -428,7 +428,7 @@ class ClientStream:
         name = data[start + 5 : name_end]
         if pipeline.unsettled(pipeline.portals, name):
             return _BLOCK
-        portal: Portal | None = pipeline.portals.get(name)
+        portal: Portal | None = pipeline.portals.entries.get(name)
         if portal is None:
             facts = opaque_analysis("EXECUTE", Action.CURSOR, "a portal that this session did not bind")
             ruling = self._rule(b"portal", facts)
@@ -472,13 +472,13 @@ class ClientStream:
             return _BLOCK
         pipeline.unsynced = True
         if what == STATEMENT:
-            prepared: Prepared | None = pipeline.statements.get(name)
+            prepared: Prepared | None = pipeline.statements.entries.get(name)
             if prepared is not None:
                 prepared.describe_sent = True
             ruling = None if prepared is None else prepared.ruling
             pipeline.expect(Pending(Kind.DESCRIBE_STATEMENT, prepared=prepared, ruling=ruling))
         else:
-            portal: Portal | None = pipeline.portals.get(name)
+            portal: Portal | None = pipeline.portals.entries.get(name)
             if portal is not None:
                 portal.describe_sent = True
             ruling = None if portal is None else portal.prepared.ruling

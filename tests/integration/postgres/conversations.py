@@ -245,128 +245,223 @@ def _pipelines() -> Iterator[tuple[str, tuple[tuple[bytes, str], ...]]]:
     yield "pipeline with an error in the middle", ((one + bad + two + SYNC + two + SYNC, "ZZ"),)
     yield "pipeline with a syntax error", ((one + parse("SELEC") + bind() + execute() + SYNC, "Z"),)
     yield "syncs only", ((SYNC + SYNC + SYNC, "ZZZ"),)
-    yield "flush shows what is ready", ((parse("SELECT 5") + FLUSH, "1"), (bind() + FLUSH, "2"), (execute() + FLUSH, "C"), (SYNC, "Z"))
+    yield (
+        "flush shows what is ready",
+        ((parse("SELECT 5") + FLUSH, "1"), (bind() + FLUSH, "2"), (execute() + FLUSH, "C"), (SYNC, "Z")),
+    )
     yield "flush after an error", ((parse("SELEC") + FLUSH, "E"), (bind() + execute() + SYNC, "Z"))
     yield "named statement", ((parse("SELECT $1::int * 3", "s1", (23,)) + describe("s1", what="S") + SYNC, "Z"),)
     yield "used in text", ((bind(b"5", name="s1") + describe() + execute() + SYNC, "Z"),)
     yield "used in binary", ((bind(_int(5), name="s1", given=1, formats=(1,)) + describe() + execute() + SYNC, "Z"),)
     yield "used many times", ((b"".join(bind(b"%d" % i, name="s1") + execute() for i in range(50)) + SYNC, "Z"),)
     yield "defined twice", ((parse("SELECT 9", "s1") + SYNC, "Z"), (bind(b"5", name="s1") + execute() + SYNC, "Z"))
-    yield "defined twice, at once", (
-        (parse("SELECT 9", "s1") + SYNC + bind(b"6", name="s1") + describe() + execute() + SYNC, "ZZ"),
+    yield (
+        "defined twice, at once",
+        ((parse("SELECT 9", "s1") + SYNC + bind(b"6", name="s1") + describe() + execute() + SYNC, "ZZ"),),
     )
     yield "closed", ((close("s1") + SYNC, "Z"), (bind(b"5", name="s1") + SYNC, "Z"), (close("s1") + SYNC, "Z"))
-    yield "closed after an error", (
-        (parse("SELECT 7", "s2") + SYNC, "Z"),
-        (parse("SELEC") + close("s2") + SYNC + bind(name="s2") + execute() + SYNC, "ZZ"),
-        (close("s2") + SYNC, "Z"),
+    yield (
+        "closed after an error",
+        (
+            (parse("SELECT 7", "s2") + SYNC, "Z"),
+            (parse("SELEC") + close("s2") + SYNC + bind(name="s2") + execute() + SYNC, "ZZ"),
+            (close("s2") + SYNC, "Z"),
+        ),
     )
     yield "described but unknown", ((describe("nobody", what="S") + SYNC, "Z"), (describe("nobody") + SYNC, "Z"))
     yield "executed but unknown", ((execute("nobody") + SYNC, "Z"),)
-    yield "portal by portions", (
-        (query("BEGIN"), "Z"),
-        (parse("SELECT generate_series(1, 25)") + bind(portal="c1") + describe("c1") + execute("c1", 10) + SYNC, "Z"),
-        (execute("c1", 10) + SYNC, "Z"),
-        (parse("SELECT 'between'") + bind() + execute() + execute("c1", 10) + SYNC, "Z"),
-        (execute("c1", 10) + SYNC, "Z"),
-        (close("c1", what="P") + SYNC, "Z"),
-        (execute("c1") + SYNC, "Z"),
-        (query("ROLLBACK"), "Z"),
+    yield (
+        "portal by portions",
+        (
+            (query("BEGIN"), "Z"),
+            (
+                parse("SELECT generate_series(1, 25)") + bind(portal="c1") + describe("c1") + execute("c1", 10) + SYNC,
+                "Z",
+            ),
+            (execute("c1", 10) + SYNC, "Z"),
+            (parse("SELECT 'between'") + bind() + execute() + execute("c1", 10) + SYNC, "Z"),
+            (execute("c1", 10) + SYNC, "Z"),
+            (close("c1", what="P") + SYNC, "Z"),
+            (execute("c1") + SYNC, "Z"),
+            (query("ROLLBACK"), "Z"),
+        ),
     )
-    yield "unnamed portal by portions", (
-        (query("BEGIN"), "Z"),
-        (parse("SELECT generate_series(1, 5)") + bind() + execute(rows=2) + FLUSH, "s"),
-        (execute(rows=2) + FLUSH, "s"),
-        (execute() + SYNC, "Z"),
-        (query("COMMIT"), "Z"),
+    yield (
+        "unnamed portal by portions",
+        (
+            (query("BEGIN"), "Z"),
+            (parse("SELECT generate_series(1, 5)") + bind() + execute(rows=2) + FLUSH, "s"),
+            (execute(rows=2) + FLUSH, "s"),
+            (execute() + SYNC, "Z"),
+            (query("COMMIT"), "Z"),
+        ),
     )
-    yield "unnamed statement lives over Sync", (
-        (query("BEGIN"), "Z"),
-        (query("SET LOCAL search_path = public, pg_temp"), "Z"),
-        (parse("SELECT $1::int") + SYNC, "Z"),
-        (bind(b"1") + describe() + execute() + SYNC, "Z"),
-        (bind(b"2") + describe() + execute() + SYNC, "Z"),
-        (query("COMMIT"), "Z"),
-        (bind(b"3") + execute() + SYNC, "Z"),
+    yield (
+        "unnamed statement lives over Sync",
+        (
+            (query("BEGIN"), "Z"),
+            (query("SET LOCAL search_path = public, pg_temp"), "Z"),
+            (parse("SELECT $1::int") + SYNC, "Z"),
+            (bind(b"1") + describe() + execute() + SYNC, "Z"),
+            (bind(b"2") + describe() + execute() + SYNC, "Z"),
+            (query("COMMIT"), "Z"),
+            (bind(b"3") + execute() + SYNC, "Z"),
+        ),
     )
-    yield "portal is gone after the transaction", ((parse("SELECT 1") + bind(portal="c2") + SYNC + execute("c2") + SYNC, "ZZ"),)
-    yield "transaction in one pipeline", (
-        (extended("BEGIN") + extended("SELECT 1") + extended("SAVEPOINT a") + SYNC, "Z"),
-        (extended("SELECT 1/0") + SYNC, "Z"),
-        (extended("SELECT 2") + SYNC, "Z"),
-        (extended("ROLLBACK TO a") + extended("SELECT 3") + SYNC, "Z"),
-        (extended("COMMIT") + SYNC, "Z"),
+    yield (
+        "portal is gone after the transaction",
+        ((parse("SELECT 1") + bind(portal="c2") + SYNC + execute("c2") + SYNC, "ZZ"),),
     )
-    yield "implicit transaction is undone", (
-        (query("CREATE TEMP TABLE u (a int)"), "Z"),
-        (extended("INSERT INTO u VALUES (1)") + extended("SELECT 1/0") + SYNC, "Z"),
-        (query("SELECT count(*) FROM u"), "Z"),
+    yield (
+        "transaction in one pipeline",
+        (
+            (extended("BEGIN") + extended("SELECT 1") + extended("SAVEPOINT a") + SYNC, "Z"),
+            (extended("SELECT 1/0") + SYNC, "Z"),
+            (extended("SELECT 2") + SYNC, "Z"),
+            (extended("ROLLBACK TO a") + extended("SELECT 3") + SYNC, "Z"),
+            (extended("COMMIT") + SYNC, "Z"),
+        ),
+    )
+    yield (
+        "implicit transaction is undone",
+        (
+            (query("CREATE TEMP TABLE u (a int)"), "Z"),
+            (extended("INSERT INTO u VALUES (1)") + extended("SELECT 1/0") + SYNC, "Z"),
+            (query("SELECT count(*) FROM u"), "Z"),
+        ),
     )
     yield "queries sent at once", ((query("SELECT 1") + query("SELECT 1/0") + query("SELECT 2"), "ZZZ"),)
-    yield "query inside a pipeline", ((parse("SELECT 1", "s3") + query("SELECT 2") + bind(name="s3") + execute() + SYNC, "ZZ"),)
+    yield (
+        "query inside a pipeline",
+        ((parse("SELECT 1", "s3") + query("SELECT 2") + bind(name="s3") + execute() + SYNC, "ZZ"),),
+    )
     yield "query inside a failed pipeline", ((parse("SELEC") + query("SELECT 2") + SYNC, "Z"),)
-    yield "mixed result formats", ((parse("SELECT 1, 'a', 2") + bind(formats=(1, 0, 1)) + describe() + execute() + SYNC, "Z"),)
+    yield (
+        "mixed result formats",
+        ((parse("SELECT 1, 'a', 2") + bind(formats=(1, 0, 1)) + describe() + execute() + SYNC, "Z"),),
+    )
     yield "wrong number of result formats", ((parse("SELECT 1, 2, 3") + bind(formats=(1, 0)) + execute() + SYNC, "Z"),)
-    yield "setting changed in a pipeline", (
-        (extended("SET search_path = pg_catalog") + extended("SHOW search_path") + extended("RESET search_path") + SYNC, "Z"),
+    yield (
+        "setting changed in a pipeline",
+        (
+            (
+                extended("SET search_path = pg_catalog")
+                + extended("SHOW search_path")
+                + extended("RESET search_path")
+                + SYNC,
+                "Z",
+            ),
+        ),
     )
-    yield "notification to itself", (
-        (query("LISTEN differential"), "Z"),
-        (query("NOTIFY differential, 'payload'"), "Z"),
-        (query("BEGIN; NOTIFY differential, 'a'; NOTIFY differential, 'b'; COMMIT"), "Z"),
-        (query("UNLISTEN *"), "Z"),
+    yield (
+        "notification to itself",
+        (
+            (query("LISTEN differential"), "Z"),
+            (query("NOTIFY differential, 'payload'"), "Z"),
+            (query("BEGIN; NOTIFY differential, 'a'; NOTIFY differential, 'b'; COMMIT"), "Z"),
+            (query("UNLISTEN *"), "Z"),
+        ),
     )
-    yield "function call", ((function_call(177, b"40", b"2"), "Z"), (function_call(154, b"1", b"0"), "Z"), (function_call(999_999), "Z"))
+    yield (
+        "function call",
+        ((function_call(177, b"40", b"2"), "Z"), (function_call(154, b"1", b"0"), "Z"), (function_call(999_999), "Z")),
+    )
 
 
 def _copies() -> Iterator[tuple[str, tuple[tuple[bytes, str], ...]]]:
     yield "table for COPY", ((query("CREATE TEMP TABLE k (a int); CREATE TEMP TABLE l (a int, b text)"), "Z"),)
     yield "COPY in", ((query("COPY k FROM STDIN"), "G"), (copy_data(b"1\n2\n") + copy_data(b"3\n") + COPY_DONE, "Z"))
     yield "COPY in, sent ahead", ((query("COPY k FROM STDIN") + copy_data(b"4\n") + COPY_DONE, "Z"),)
-    yield "COPY in, cut anywhere", ((query("COPY k FROM STDIN") + b"".join(map(copy_data, (b"5", b"", b"5\n5", b"6\n"))) + COPY_DONE, "Z"),)
+    yield (
+        "COPY in, cut anywhere",
+        ((query("COPY k FROM STDIN") + b"".join(map(copy_data, (b"5", b"", b"5\n5", b"6\n"))) + COPY_DONE, "Z"),),
+    )
     yield "COPY in, given up", ((query("COPY k FROM STDIN"), "G"), (copy_data(b"7\n") + COPY_FAIL, "Z"))
-    yield "COPY in, bad row", ((query("COPY k FROM STDIN"), "G"), (copy_data(b"8\nnine\n") + COPY_DONE, "Z"), (query("SELECT 1"), "Z"))
+    yield (
+        "COPY in, bad row",
+        ((query("COPY k FROM STDIN"), "G"), (copy_data(b"8\nnine\n") + COPY_DONE, "Z"), (query("SELECT 1"), "Z")),
+    )
     yield "COPY in, unknown table", ((query("COPY nobody FROM STDIN") + copy_data(b"1\n") + COPY_DONE, "Z"),)
-    yield "COPY in, sync and flush inside", ((query("COPY k FROM STDIN"), "G"), (SYNC + FLUSH + copy_data(b"9\n") + COPY_DONE, "Z"))
-    yield "COPY in csv", (
-        (query("COPY l FROM STDIN (FORMAT csv, HEADER)"), "G"),
-        (copy_data(b'a,b\n1,"x, ""y"""\n2,\n') + COPY_DONE, "Z"),
+    yield (
+        "COPY in, sync and flush inside",
+        ((query("COPY k FROM STDIN"), "G"), (SYNC + FLUSH + copy_data(b"9\n") + COPY_DONE, "Z")),
     )
-    yield "COPY in binary", ((query("COPY k FROM STDIN (FORMAT binary)"), "G"), (copy_data(_binary_copy(10, 11)) + COPY_DONE, "Z"))
-    yield "COPY in bad binary", ((query("COPY k FROM STDIN (FORMAT binary)"), "G"), (copy_data(b"rubbish") + COPY_DONE, "Z"))
-    yield "two COPY in one text", (
-        (query("COPY k FROM STDIN; COPY l FROM STDIN; SELECT 1"), "G"),
-        (copy_data(b"12\n") + COPY_DONE, "G"),
-        (copy_data(b"3\tz\n") + COPY_DONE, "Z"),
+    yield (
+        "COPY in csv",
+        (
+            (query("COPY l FROM STDIN (FORMAT csv, HEADER)"), "G"),
+            (copy_data(b'a,b\n1,"x, ""y"""\n2,\n') + COPY_DONE, "Z"),
+        ),
     )
-    yield "COPY in, extended", (
-        (parse("COPY k FROM STDIN") + bind() + describe() + execute() + SYNC, "G"),
-        (copy_data(b"13\n") + COPY_DONE + SYNC, "Z"),
+    yield (
+        "COPY in binary",
+        ((query("COPY k FROM STDIN (FORMAT binary)"), "G"), (copy_data(_binary_copy(10, 11)) + COPY_DONE, "Z")),
     )
-    yield "COPY in, extended, all at once", ((extended("COPY k FROM STDIN") + copy_data(b"14\n") + COPY_DONE + SYNC, "Z"),)
-    yield "COPY in, extended, sync before the data", (
-        (extended("COPY k FROM STDIN") + SYNC + copy_data(b"15\n") + COPY_DONE + SYNC, "Z"),
+    yield (
+        "COPY in bad binary",
+        ((query("COPY k FROM STDIN (FORMAT binary)"), "G"), (copy_data(b"rubbish") + COPY_DONE, "Z")),
     )
-    yield "COPY in, extended, bad row", (
-        (extended("COPY k FROM STDIN"), "G"),
-        (copy_data(b"x\n") + COPY_DONE + SYNC, "Z"),
-        (query("SELECT 2"), "Z"),
+    yield (
+        "two COPY in one text",
+        (
+            (query("COPY k FROM STDIN; COPY l FROM STDIN; SELECT 1"), "G"),
+            (copy_data(b"12\n") + COPY_DONE, "G"),
+            (copy_data(b"3\tz\n") + COPY_DONE, "Z"),
+        ),
     )
-    yield "COPY in, extended, given up in a pipeline", (
-        (extended("SELECT 1") + extended("COPY k FROM STDIN"), "G"),
-        (COPY_FAIL + extended("SELECT 2") + SYNC, "Z"),
+    yield (
+        "COPY in, extended",
+        (
+            (parse("COPY k FROM STDIN") + bind() + describe() + execute() + SYNC, "G"),
+            (copy_data(b"13\n") + COPY_DONE + SYNC, "Z"),
+        ),
     )
-    yield "COPY in, extended, something after it", (
-        (extended("COPY k FROM STDIN"), "G"),
-        (copy_data(b"16\n") + COPY_DONE + extended("SELECT 3") + SYNC, "Z"),
+    yield (
+        "COPY in, extended, all at once",
+        ((extended("COPY k FROM STDIN") + copy_data(b"14\n") + COPY_DONE + SYNC, "Z"),),
+    )
+    yield (
+        "COPY in, extended, sync before the data",
+        ((extended("COPY k FROM STDIN") + SYNC + copy_data(b"15\n") + COPY_DONE + SYNC, "Z"),),
+    )
+    yield (
+        "COPY in, extended, bad row",
+        (
+            (extended("COPY k FROM STDIN"), "G"),
+            (copy_data(b"x\n") + COPY_DONE + SYNC, "Z"),
+            (query("SELECT 2"), "Z"),
+        ),
+    )
+    yield (
+        "COPY in, extended, given up in a pipeline",
+        (
+            (extended("SELECT 1") + extended("COPY k FROM STDIN"), "G"),
+            (COPY_FAIL + extended("SELECT 2") + SYNC, "Z"),
+        ),
+    )
+    yield (
+        "COPY in, extended, something after it",
+        (
+            (extended("COPY k FROM STDIN"), "G"),
+            (copy_data(b"16\n") + COPY_DONE + extended("SELECT 3") + SYNC, "Z"),
+        ),
     )
     yield "COPY in, extended, unknown table", ((extended("COPY nobody FROM STDIN") + SYNC, "Z"),)
     yield "COPY messages outside COPY", ((copy_data(b"1\n") + COPY_DONE + COPY_FAIL + query("SELECT 4"), "Z"),)
     yield "COPY out", ((query("COPY (SELECT a FROM k ORDER BY a) TO STDOUT"), "Z"),)
     yield "COPY out csv", ((query("COPY l TO STDOUT (FORMAT csv, HEADER)"), "Z"),)
-    yield "COPY out binary", ((query("COPY (SELECT id, full_name FROM customers ORDER BY id) TO STDOUT (FORMAT binary)"), "Z"),)
-    yield "COPY out, many rows", ((query("COPY (SELECT g, md5(g::text) FROM generate_series(1, 2000) g) TO STDOUT"), "Z"),)
-    yield "COPY out, error in the middle", ((query("COPY (SELECT 1 / (50 - g) FROM generate_series(1, 60) g) TO STDOUT"), "Z"),)
+    yield (
+        "COPY out binary",
+        ((query("COPY (SELECT id, full_name FROM customers ORDER BY id) TO STDOUT (FORMAT binary)"), "Z"),),
+    )
+    yield (
+        "COPY out, many rows",
+        ((query("COPY (SELECT g, md5(g::text) FROM generate_series(1, 2000) g) TO STDOUT"), "Z"),),
+    )
+    yield (
+        "COPY out, error in the middle",
+        ((query("COPY (SELECT 1 / (50 - g) FROM generate_series(1, 60) g) TO STDOUT"), "Z"),),
+    )
     yield "COPY out, extended", ((extended("COPY k TO STDOUT") + extended("SELECT 5") + SYNC, "Z"),)
     yield "what arrived", ((query("SELECT a FROM k ORDER BY 1"), "Z"), (query("SELECT * FROM l ORDER BY 1"), "Z"))
 

@@ -25,10 +25,14 @@ def query(text: str) -> bytes:
 
 def parse(text: str, name: str = "", types: tuple[int, ...] = ()) -> bytes:
     """Parse."""
-    return frame(ord("P"), name.encode(), b"\0", text.encode(), b"\0", struct.pack(f"!H{len(types)}I", len(types), *types))
+    return frame(
+        ord("P"), name.encode(), b"\0", text.encode(), b"\0", struct.pack(f"!H{len(types)}I", len(types), *types)
+    )
 
 
-def bind(*values: bytes | None, name: str = "", portal: str = "", formats: tuple[int, ...] = (), given: int = 0) -> bytes:
+def bind(
+    *values: bytes | None, name: str = "", portal: str = "", formats: tuple[int, ...] = (), given: int = 0
+) -> bytes:
     """Bind; ``given`` is the format code of the values, ``formats`` are those of the result."""
     parts = [portal.encode(), b"\0", name.encode(), b"\0", struct.pack("!Hh", 1, given), struct.pack("!H", len(values))]
     for value in values:
@@ -89,9 +93,7 @@ class RawClient:
         sock = socket.create_connection(("127.0.0.1", port), timeout=20)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handle = UpstreamHandle(tls=False)
-        exchange = upstream_login(
-            {"user": user, "database": database, **parameters}, password, handle, random=_random
-        )
+        exchange = upstream_login({"user": user, "database": database, **parameters}, password, handle, random=_random)
         return cls(sock, _run(sock, exchange))
 
     def send(self, data: bytes) -> None:
@@ -141,7 +143,9 @@ class RawClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.socket.close()
 
 

@@ -61,7 +61,7 @@ def decoded(error: GatewayError, **options) -> ErrorResponse:
         (AccessDenied(SECRET), "42501", "42501"),
         (PolicyEvaluationError(SECRET), "42501", "42501"),
         (MaskingError(SECRET), "42501", "42501"),
-        (LimitExceeded(SECRET), "54000", "54000"),
+        (LimitExceeded(SECRET), "54000", "53300"),
         (AuditError(SECRET), "58030", "58030"),
         (AuthenticationError(SECRET), "28P01", "28P01"),
         (TlsRequired(SECRET), "28000", "28000"),

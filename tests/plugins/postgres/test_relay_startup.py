@@ -51,7 +51,9 @@ class Listening(Host):
         return next((ask for ask in self.questions if isinstance(ask, kind)), None)
 
 
-def start(parameters: Mapping[str, str], host: Host | None = None, *, version: int = 3 << 16, **changes: object) -> Stage:
+def start(
+    parameters: Mapping[str, str], host: Host | None = None, *, version: int = 3 << 16, **changes: object
+) -> Stage:
     stage = Stage(host, **changes)
     stage.client(packet(parameters, version))
     return stage
@@ -59,8 +61,8 @@ def start(parameters: Mapping[str, str], host: Host | None = None, *, version: i
 
 def upstream_startup(stage: Stage) -> dict[str, str]:
     """The startup packet that the database was sent."""
-    words = stage._server[8:].decode().split("\0")
-    return dict(zip(words[::2], words[1::2], strict=False))
+    words = stage._server[8:].removesuffix(b"\0\0").decode().split("\0")
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 # --- the packet ------------------------------------------------------------------------------------------------------
@@ -96,7 +98,9 @@ def test_a_login_by_bearer_token_leads_to_an_open_session() -> None:
         (3 << 16, {"_pq_.a": "1", "_pq_.b": ""}, "Negotiate(0, '_pq_.a', '_pq_.b')", 4),
     ],
 )
-def test_versions_and_extensions_are_negotiated(version: int, asked: dict[str, str], answer: str | None, secret: int) -> None:
+def test_versions_and_extensions_are_negotiated(
+    version: int, asked: dict[str, str], answer: str | None, secret: int
+) -> None:
     stage = start(ANA | asked, version=version)
     assert stage.settle() == [f"client {answer} + Authentication(3)" if answer else "client Authentication(3)"]
     stage.client(PASSWORD)
@@ -198,7 +202,9 @@ def test_goodbye_and_hanging_up_before_the_proof_are_quiet() -> None:
 
 
 def _token(secret: str) -> AccessToken:
-    return AccessToken("t", Principal("ana@example.com"), derive_verifier(secret, salt=b"0123456789abcdef", iterations=4096))
+    return AccessToken(
+        "t", Principal("ana@example.com"), derive_verifier(secret, salt=b"0123456789abcdef", iterations=4096)
+    )
 
 
 def _scram(stage: Stage, secret: str) -> None:
@@ -218,7 +224,9 @@ def test_scram_with_one_of_several_tokens() -> None:
     _scram(stage, "second")
     lines = stage.settle()
     assert "identified ana@example.com" in lines
-    assert lines[1].startswith("client Authentication(10) + Authentication(11) + Authentication(12) + Authentication(0)")
+    assert lines[1].startswith(
+        "client Authentication(10) + Authentication(11) + Authentication(12) + Authentication(0)"
+    )
 
 
 @pytest.mark.parametrize("tokens", [(), ("right",)])
@@ -335,8 +343,14 @@ def test_replication_that_a_policy_allows() -> None:
     ("answer", "code"),
     [
         ("Fatal('3D000', 'database \"x\" does not exist')", "Fatal('3D000', 'database \"x\" does not exist'"),
-        ("Fatal('28P01', 'password authentication failed for user \"gateway\"')", "Fatal('08006', 'the gateway could not log in"),
-        ("Fatal('53300', 'sorry, too many clients already for gateway')", "Fatal('53300', 'the database has too many connections'"),
+        (
+            "Fatal('28P01', 'password authentication failed for user \"gateway\"')",
+            "Fatal('08006', 'the gateway could not log in",
+        ),
+        (
+            "Fatal('53300', 'sorry, too many clients already for gateway')",
+            "Fatal('53300', 'the database has too many connections'",
+        ),
         ("Raw('R', b'\\0\\0\\0\\3')", "Fatal('08006'"),
         ("Raw('D', b'')", "Fatal('08006'"),
         ("Bytes(b'HTTP/1.1 400 Bad Request\\r\\n')", "Fatal('08006'"),
@@ -349,7 +363,7 @@ def test_a_database_that_does_not_let_the_gateway_in(answer: str, code: str) -> 
     stage.play(f">> server {answer}")
     lines = stage.settle()
     assert code in lines[0]
-    assert "gateway\"" not in lines[0]
+    assert 'gateway"' not in lines[0]
     assert stage.closed
 
 

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.domain.audit import StatementRecord
-from gateway.domain.decision import Decision, Effect as PolicyEffect, Obligations
+from gateway.domain.decision import Decision, Obligations
+from gateway.domain.decision import Effect as PolicyEffect
 from gateway.domain.identity import Login
 from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec
 from gateway.domain.principal import Principal
@@ -381,9 +382,10 @@ class Transcript:
 
 def transcripts(folder: Path) -> list[Transcript]:
     """All dialogues in the folder's ``*.txt`` files."""
-    found = []
+    found: list[Transcript] = []
     for path in sorted(folder.glob("*.txt")):
-        title, lines, start = "", [], 0
+        title, start = "", 0
+        lines: list[str] = []
         for number, line in enumerate([*path.read_text().splitlines(), "== "], start=1):
             if line.startswith("== "):
                 if lines:
@@ -401,17 +403,17 @@ def _bytes(text: str) -> bytes:
     return text.encode()
 
 
-def Fields(*names: str, oid: int = 0) -> bytes:  # noqa: N802 - the names of messages, as the manual writes them
+def Fields(*names: str, oid: int = 0) -> bytes:
     """RowDescription of text columns."""
     columns = (backend.FieldDescription(_bytes(name), oid, 0, 25, -1, -1, 0) for name in names)
     return backend.RowDescription(tuple(columns)).encode()
 
 
-def DataRow(*values: str | None) -> bytes:  # noqa: N802
+def DataRow(*values: str | None) -> bytes:
     return backend.DataRow(tuple(None if value is None else _bytes(value) for value in values)).encode()
 
 
-def ProbeAnswer(*values: str, status: str = "I") -> bytes:  # noqa: N802
+def ProbeAnswer(*values: str, status: str = "I") -> bytes:
     """What the server says to a probe; fewer than three values: it failed."""
     one = frame(ord("1")) + frame(ord("2"))
     two = CommandComplete("SHOW") + frame(ord("3")) * 2
@@ -419,27 +421,27 @@ def ProbeAnswer(*values: str, status: str = "I") -> bytes:  # noqa: N802
     return answers + (b"" if len(values) == 3 else Error("25P02", "the transaction is aborted")) + Ready(status)
 
 
-def CommandComplete(tag: str) -> bytes:  # noqa: N802
+def CommandComplete(tag: str) -> bytes:
     return backend.CommandComplete(tag).encode()
 
 
-def Ready(status: str) -> bytes:  # noqa: N802
+def Ready(status: str) -> bytes:
     return backend.ReadyForQuery(backend.TransactionStatus(status)).encode()
 
 
-def Error(code: str, message: str, **more: str) -> bytes:  # noqa: N802
+def Error(code: str, message: str, **more: str) -> bytes:
     return backend.ErrorResponse({"S": "ERROR", "V": "ERROR", "C": code, "M": message, **more}).encode()
 
 
-def Fatal(code: str, message: str) -> bytes:  # noqa: N802
+def Fatal(code: str, message: str) -> bytes:
     return backend.ErrorResponse({"S": "FATAL", "V": "FATAL", "C": code, "M": message}).encode()
 
 
-def Notice(message: str) -> bytes:  # noqa: N802
+def Notice(message: str) -> bytes:
     return backend.NoticeResponse({"S": "NOTICE", "V": "NOTICE", "C": "00000", "M": message}).encode()
 
 
-def Bind(portal: str = "", statement: str = "", *formats: int) -> bytes:  # noqa: N802
+def Bind(portal: str = "", statement: str = "", *formats: int) -> bytes:
     return frontend.Bind(_bytes(portal), _bytes(statement), result_formats=formats).encode()
 
 
@@ -462,7 +464,9 @@ _WORDS: dict[str, Callable[..., bytes]] = {
     "CopyBoth": lambda: backend.CopyBothResponse(0, ()).encode(),
     "ParameterDescription": lambda: backend.ParameterDescription(()).encode(),
     "ParameterStatus": lambda name, value: backend.ParameterStatus(name, value).encode(),
-    "Notification": lambda pid, channel, text: backend.NotificationResponse(pid, _bytes(channel), _bytes(text)).encode(),
+    "Notification": lambda pid, channel, text: backend.NotificationResponse(
+        pid, _bytes(channel), _bytes(text)
+    ).encode(),
     "FunctionResult": lambda value: backend.FunctionCallResponse(_bytes(value)).encode(),
     "Raw": lambda letter, body: frame(ord(letter), body),
     "Bytes": lambda data: data,
@@ -501,7 +505,8 @@ def built(text: str) -> bytes:
 
 def split(data: bytes) -> list[tuple[str, bytes]]:
     """Whole messages; what is left over is one of type ``?``."""
-    messages, position = [], 0
+    messages: list[tuple[str, bytes]] = []
+    position = 0
     while position < len(data):
         if len(data) - position < 5:
             return [*messages, ("?", data[position:])]
@@ -624,4 +629,3 @@ def _shown_record(record: StatementRecord) -> str:
     if record.intent:
         parts.append("intent")
     return " ".join(parts)
-

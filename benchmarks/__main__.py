@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=_positive, default=2, help="length of a pgbench run (default 2)")
     parser.add_argument("--rows", type=_positive, default=1_000_000, help="rows of the big tables (default 1000000)")
     parser.add_argument(
-        "--sessions", type=_counts, default=(200, 500, 1000), metavar="N,N", help="idle sessions (default 200,500,1000)"
+        "--sessions", type=_counts, default=(100, 300, 500), metavar="N,N", help="idle sessions (default 100,300,500)"
     )
     parser.add_argument("--source", action="store_true", help="run the gateway from the sources, not compiled")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

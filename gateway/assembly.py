@@ -30,7 +30,7 @@ from gateway.identity.store import TOKENS, TokenStore
 from gateway.identity.tokens import access_token
 from gateway.identity.upstream import ConfiguredCredentials
 from gateway.masking.functions import BuiltinMaskingFunctions, MaskingFunctions
-from gateway.masking.keys import load_or_create_key
+from gateway.masking.keys import KEY_SIZE, MaskingKeys, load_or_create_key
 from gateway.masking.plan import MaskPlanner
 from gateway.plugin.components import Components, collect
 from gateway.plugin.dispatch import Dispatcher
@@ -113,6 +113,39 @@ class Assembly:
         self.gateway.use_snapshot(self._live.snapshot)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """What decides, without what serves: no listener, no audit, no file. For commands that look at a database."""
+
+    config: Config
+    components: Components
+    dispatcher: Dispatcher
+    databases: Databases
+    upstreams: Upstreams
+    chain: Chain
+
+
+def inspect(config: Config) -> Inspection:
+    """The chain that ``assemble`` builds, to be asked and not to serve by. Raises ``ConfigurationError``."""
+    live = _Live(config, bytes(32))
+    plugins = load_plugins(enabled_plugins(config), _deciding(live), {})
+    components = collect(plugins.manager)
+    # Nothing is masked with it: keys of one's own would only be left behind.
+    live.masking = MaskingFunctions(components.masking_functions, MaskingKeys(bytes(KEY_SIZE)))
+    _check(live.snapshot, components)
+    dispatcher = Dispatcher(plugins.manager, live.masking_function)
+    upstreams = Upstreams()
+    databases = live.databases = _databases(live, components, dispatcher, upstreams)
+    chain = Chain(
+        dispatcher=dispatcher,
+        databases=databases,
+        snapshot=live.current,
+        durability=lambda resource: Durability(reads=False, writes=False),
+        audit_trouble=lambda: None,
+    )
+    return Inspection(config, components, dispatcher, databases, upstreams, chain)
+
+
 def assemble(config: Config) -> Assembly:
     """Build everything; nothing listens yet. Call it inside the event loop.
 
@@ -132,15 +165,7 @@ def assemble(config: Config) -> Assembly:
     )
     plugins = load_plugins(
         enabled_plugins(config),
-        {
-            "builtin-masking-functions": BuiltinMaskingFunctions(),
-            "builtin-sinks": BuiltinSinks(),
-            **_bearer_plugin(config, live),
-            "builtin-credentials": ConfiguredCredentials(live.upstream_credentials),
-            "builtin-policies": PolicyGuardrail(live.current),
-            "builtin-classifier": ConfiguredClassifier(live.current),
-            "builtin-mask-planner": MaskPlanner(live.labels_of, live.masking_function),
-        },
+        {**_deciding(live), **_bearer_plugin(config, live)},
         {"builtin-access-tokens": identity},
     )
     components = collect(plugins.manager)
@@ -151,16 +176,7 @@ def assemble(config: Config) -> Assembly:
     audit = _open_audit(config, components, keys.digest("audit-literals", "", b""))
     dispatcher = Dispatcher(plugins.manager, live.masking_function)
     upstreams = Upstreams()
-
-    async def read_catalog(resource: Resource, database: str) -> CatalogView:
-        # The gateway asks in its own name; a credentials provider sees that it is not for anybody's session.
-        credentials = await dispatcher.provide_upstream_credentials(resource, GATEWAY)
-        return await upstreams.introspect(resource, components.protocols[resource.protocol], credentials, database)
-
-    async def classify(resource: Resource, catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:
-        return await dispatcher.classify_columns(resource, catalog.columns())
-
-    databases = live.databases = Databases(read_catalog, classify, live.current)
+    databases = live.databases = _databases(live, components, dispatcher, upstreams)
 
     def durability(resource: Resource) -> Durability:
         wanted = config.audit.durability_of(resource.name)
@@ -191,6 +207,30 @@ def assemble(config: Config) -> Assembly:
         tls=tls,
     )
     return Assembly(config, plugins, components, gateway, databases, audit, endpoints, live)
+
+
+def _deciding(live: _Live) -> dict[str, object]:
+    """The built-in plugins that decide, in order."""
+    return {
+        "builtin-masking-functions": BuiltinMaskingFunctions(),
+        "builtin-sinks": BuiltinSinks(),
+        "builtin-credentials": ConfiguredCredentials(live.upstream_credentials),
+        "builtin-policies": PolicyGuardrail(live.current),
+        "builtin-classifier": ConfiguredClassifier(live.current),
+        "builtin-mask-planner": MaskPlanner(live.labels_of, live.masking_function),
+    }
+
+
+def _databases(live: _Live, components: Components, dispatcher: Dispatcher, upstreams: Upstreams) -> Databases:
+    async def read_catalog(resource: Resource, database: str) -> CatalogView:
+        # The gateway asks in its own name; a credentials provider sees that it is not for anybody's session.
+        credentials = await dispatcher.provide_upstream_credentials(resource, GATEWAY)
+        return await upstreams.introspect(resource, components.protocols[resource.protocol], credentials, database)
+
+    async def classify(resource: Resource, catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:
+        return await dispatcher.classify_columns(resource, catalog.columns())
+
+    return Databases(read_catalog, classify, live.current)
 
 
 def enabled_plugins(config: Config) -> tuple[str, ...]:

@@ -51,10 +51,14 @@ _READING: Final = frozenset(
 )
 """What the audit's durability for reads covers; everything else counts as a write."""
 
-_RETURNS_ERRORS_OF_OTHERS: Final = frozenset(
-    {Action.INSERT, Action.UPDATE, Action.DELETE, Action.MERGE, Action.COPY_IN, Action.TRUNCATE, Action.CALL}
+_SPEAKS_OF_ITSELF: Final = frozenset(
+    {
+        *(Action.READ, Action.SHOW, Action.SET, Action.EXPLAIN, Action.COPY_OUT),
+        *(Action.CURSOR, Action.PREPARE, Action.LOCK, Action.NOTIFY, Action.TRANSACTION),
+    }
 )
-"""What can run triggers, whose messages may be about anything."""
+"""Actions about which the database's messages speak of nothing but what the statement reads. Everything else may run
+triggers, build indexes or check constraints, whose messages quote what is stored."""
 
 
 MAX_BOOKS: Final = 4096
@@ -251,9 +255,15 @@ class Chain:
         obligations = decision.obligations
         if obligations.masks:
             masked = frozenset(obligations.masks)
+            database = scope.database
             for facts in analysis.statements:
-                labels_of = scope.database.labels_of
-                reason = guard(facts, labels_of=labels_of, masked=masked, inference=obligations.inference)
+                reason = guard(
+                    facts,
+                    labels_of=database.labels_of,
+                    masked=masked,
+                    inference=obligations.inference,
+                    has_masked_columns=lambda target: database.has_columns_labelled(target, masked),
+                )
                 if reason is not None:
                     return MaskingRefusal(reason)
         return None
@@ -292,7 +302,7 @@ def _may_speak_of_masked(analysis: Analysis, labels: frozenset[str], masks: Mapp
     if not labels.isdisjoint(masks):
         return True
     return any(
-        facts.opaque or facts.reads_everything or facts.actions & _RETURNS_ERRORS_OF_OTHERS
+        facts.opaque or facts.reads_everything or not facts.actions <= _SPEAKS_OF_ITSELF
         for facts in analysis.statements
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway import __version__
@@ -45,12 +47,21 @@ ConfigOption = Annotated[
 DEFAULT_CONFIG = Path("querygate.yaml")
 
 
+class LogLevel(StrEnum):
+    """How much the log tells."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def main() -> None:
     """Entry point: errors that the user can mend are one readable message and exit code 2."""
     try:
         app()
     except (ConfigurationError, AuditError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 
 
@@ -61,10 +72,14 @@ def _load(config: Path) -> Config:
 
 
 @app.command()
-def serve(config: ConfigOption = DEFAULT_CONFIG, log_level: str = "info") -> None:
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    log_level: Annotated[LogLevel, typer.Option(help="The least that the log tells.")] = LogLevel.INFO,
+) -> None:
     """Run the gateway (and the admin API) until Ctrl-C or SIGTERM, which let running statements finish.
 
-    SIGHUP reads the configuration again: policies, principals, labels and resources change at once, without a restart.
+    A second Ctrl-C or SIGTERM waits for no statement. SIGHUP reads the configuration again: policies, principals,
+    labels and resources change at once, without a restart.
 
     Examples:
 
@@ -76,7 +91,7 @@ def serve(config: ConfigOption = DEFAULT_CONFIG, log_level: str = "info") -> Non
 
     from gateway.serving import run
 
-    configure_logs(level=log_level)
+    configure_logs(level=log_level.value)
     settings = _load(config)
     for warning in settings.warnings:
         _log.warning(warning)
@@ -97,7 +112,7 @@ def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     check(settings)
     console = Console()
     for warning in settings.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     console.print(
         f"[green]ok:[/] {len(settings.resources)} resources, {len(settings.principals)} principals, "
         f"{len(settings.classifications)} classifications, {len(settings.policies.policies)} policies",
@@ -134,7 +149,12 @@ def list_plugins(config: Annotated[Path | None, typer.Option("--config", "-c", d
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Examples:
+
+        querygate version
+    """
     typer.echo(__version__)
 
 

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.domain.resource import Resource
-from gateway.domain.statement import ColumnRef
+from gateway.domain.statement import ColumnRef, ObjectRef
 from gateway.errors import GatewayError
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView
@@ -50,6 +50,7 @@ class Database:
         self.failed_at = 0.0
         self._snapshot = snapshot
         self._labels: Mapping[ColumnRef, frozenset[str]] = MappingProxyType({})
+        self._columns: tuple[ColumnRef, ...] = ()
 
     @property
     def stale(self) -> bool:
@@ -60,6 +61,13 @@ class Database:
         """The labels of a stored column; a column that the catalog lacks is looked up by its name alone."""
         found = self._labels.get(column)
         return self._snapshot().label_index(self.resource.name).labels_of(column) if found is None else found
+
+    def has_columns_labelled(self, target: ObjectRef, labels: frozenset[str]) -> bool:
+        """Whether an object may have columns with one of these labels. Views and what is not found: yes."""
+        if not target.schema or target.kind != "table" or self.catalog is None or self.stale:
+            return True
+        columns = [column for column in self._columns if (column.schema, column.table) == (target.schema, target.name)]
+        return not columns or any(not labels.isdisjoint(self.labels_of(column)) for column in columns)
 
     def all_labels(self) -> frozenset[str]:
         """Every label that anything in this database may carry."""
@@ -75,8 +83,10 @@ class Database:
         """Take a catalog that was just read; its reading began when ``changes`` had been seen."""
         self.read_changes = changes
         self.failure = None
+        labels = _spread(labels, catalog)
         if self.catalog is None or self.catalog.version != catalog.version or labels != self._labels:
             self.catalog = catalog
+            self._columns = tuple(catalog.columns())
             self._labels = labels
             self.epoch = Epoch()
 
@@ -85,6 +95,15 @@ class Database:
         self._labels = MappingProxyType({})
         self.failure = None
         self.changed()
+
+
+def _spread(labels: Mapping[ColumnRef, frozenset[str]], catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:
+    """The labels, with those that a column shares with others that hold the same data."""
+    everywhere = dict(labels)
+    for column, own in labels.items():
+        for other in catalog.related_columns(column):
+            everywhere[other] = everywhere.get(other, frozenset()) | own
+    return MappingProxyType(everywhere)
 
 
 class Databases:

@@ -13,8 +13,8 @@ from benchmarks.client import connect
 from benchmarks.report import Comparison, Result, Series
 from benchmarks.scenarios.base import Run, Scenario
 
-_NEW = 150
-_KNOWN = 3000
+_NEW = 100
+_KNOWN = 1000
 
 
 def _join(mark: int, value: int) -> str:

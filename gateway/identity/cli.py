@@ -99,7 +99,14 @@ def create(
 
 @token_app.command("list")
 def list_tokens(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Show issued tokens: whose, for what, until when. The tokens themselves are nowhere to be seen."""
+    """Show issued tokens: whose, for what, until when. The tokens themselves are nowhere to be seen.
+
+    Examples:
+
+        querygate token list
+
+        querygate token list --config /etc/querygate/querygate.yaml
+    """
     _, store = _load(config)
     table = Table(box=None, pad_edge=False)
     for column in ("ID", "PRINCIPAL", "RESOURCES", "CREATED", "EXPIRES"):

@@ -77,6 +77,9 @@ class CatalogView(Protocol):
     def columns(self) -> Sequence[ColumnRef]:
         """Every stored column, for classification."""
 
+    def related_columns(self, column: ColumnRef) -> frozenset[ColumnRef]:
+        """The other columns that hold the same data, such as a partition's: a label on one of them is on all."""
+
 
 class RulingBook(Protocol):
     """Rulings already made for this principal, resource and database."""

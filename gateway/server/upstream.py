@@ -6,13 +6,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from typing_extensions import override
 
 from gateway.domain.resource import Resource, UpstreamCredentials, UpstreamTls
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from gateway.protocol.adapter import CatalogView, ProtocolAdapter, UpstreamHandle
+from gateway.protocol.adapter import CatalogView, Exchange, ProtocolAdapter, UpstreamHandle
 from gateway.server.sockets import keep_alive, negotiate
 from gateway.server.tls import client_context
 
@@ -82,20 +82,39 @@ class Upstreams:
         self, resource: Resource, adapter: ProtocolAdapter, credentials: UpstreamCredentials, database: str
     ) -> CatalogView:
         """Read a database's catalog; raises ``UpstreamError``."""
+
+        def introspect(handle: UpstreamHandle) -> Exchange:
+            return adapter.introspect(resource, credentials, database, handle)
+
+        catalog: CatalogView = await self.exchange(resource, adapter, introspect, doing="reading the catalog")
+        return catalog
+
+    async def exchange(
+        self,
+        resource: Resource,
+        adapter: ProtocolAdapter,
+        begin: Callable[[UpstreamHandle], Exchange],
+        *,
+        doing: str,
+        timeout: float = EXCHANGE_TIMEOUT,  # noqa: ASYNC109 - the deadline's error names what took so long
+    ) -> Any:
+        """Hold a whole conversation on a connection of its own and give its result; raises ``UpstreamError``.
+
+        ``doing`` completes "… of resource x took too long" after ``timeout`` seconds.
+        """
         transport, stream, handle = await self.connect(resource, adapter, _Stream)
         try:
-            async with asyncio.timeout(EXCHANGE_TIMEOUT):
-                exchange = adapter.introspect(resource, credentials, database, handle)
+            async with asyncio.timeout(timeout):
+                exchange = begin(handle)
                 output = next(exchange)
                 while True:
                     if output:
                         transport.write(output)
                     output = exchange.send(await stream.read())
         except StopIteration as stop:
-            catalog: CatalogView = stop.value
-            return catalog
+            return stop.value
         except TimeoutError as error:
-            raise UpstreamTimeout(f"reading the catalog of resource {resource.name} took too long") from error
+            raise UpstreamTimeout(f"{doing} of resource {resource.name} took too long") from error
         finally:
             transport.abort()
 

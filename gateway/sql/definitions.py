@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gateway.domain.statement import Action, ObjectRef, SessionEffect, StatementFacts
+from gateway.sql.embedded import note_calls, note_expressions
 from gateway.sql.facts import query_facts, unknown
-from gateway.sql.lexer import Kind
+from gateway.sql.lexer import Kind, Token
 from gateway.sql.reader import Reader, resolve_object
 from gateway.sql.walk import Walk
 
@@ -81,6 +82,13 @@ def _create(reader: Reader) -> Found:
         actions.add(Action.GRANT)
     if kind in _CODE_WORDS:
         walk.unknown(f"definition of {kind}")
+    elif kind == "domain":
+        note_expressions(walk, reader.rest())
+    elif kind == "type":
+        _create_type(reader, walk)
+    elif kind == "statistics":
+        on = reader.find("on")
+        note_calls(walk, reader.tokens[on + 1 :] if on >= 0 else reader.rest())
     elif kind == "schema" and any(t.kind is Kind.WORD and t.value in ("create", "grant") for t in reader.rest()):
         # The elements of a schema are statements of their own.
         walk.unknown("elements of a schema")
@@ -95,6 +103,13 @@ def _create(reader: Reader) -> Found:
     )
 
 
+def _create_type(reader: Reader, walk: Walk) -> None:
+    """Composite types and enumerations are data; ranges and base types name functions."""
+    reader.name()
+    if not reader.at_end() and not (reader.take("as") and (reader.at_word("enum") or reader.at_mark("("))):
+        walk.unknown("definition of a type with functions")
+
+
 def _create_relation(reader: Reader, walk: Walk, kind: str, actions: set[Action], effects: set[SessionEffect]) -> Found:
     reader.take("concurrently")
     reader.words("if", "not", "exists")
@@ -106,6 +121,7 @@ def _create_relation(reader: Reader, walk: Walk, kind: str, actions: set[Action]
         reader.take("only")
         reference, _ = resolve_object(walk, reader.name())
         walk.objects_written.add(reference)
+        note_calls(walk, _without_method(reader.rest()))
         return _facts(walk, "create", Action.CREATE, actions=frozenset(actions), detail=kind)
     name = reader.name()
     temporary = SessionEffect.TEMPORARY_OBJECTS in effects or (len(name) > 1 and name[0].startswith("pg_temp"))
@@ -119,10 +135,17 @@ def _create_relation(reader: Reader, walk: Walk, kind: str, actions: set[Action]
         walk.unknown("foreign table")
         return _facts(walk, "create", Action.CREATE, **common)
     if kind == "sequence" or (query_at < 0 and kind == "table"):
+        note_expressions(walk, reader.rest())
         return _facts(walk, "create", Action.CREATE, copies_data=reader.has("generated") or reader.has("of"), **common)
     if query_at < 0:
         return unknown("syntax not understood", "create"), True
     return _create_from_query(reader, walk, query_at, kind, common)
+
+
+def _without_method(tokens: list[Token]) -> list[Token]:
+    """What follows ``ON table`` in CREATE INDEX, from the keys on."""
+    uses = len(tokens) > 1 and tokens[0].kind is Kind.WORD and tokens[0].value == "using"
+    return tokens[2:] if uses else tokens
 
 
 def _create_from_query(reader: Reader, walk: Walk, query_at: int, kind: str, common: dict[str, object]) -> Found:
@@ -182,6 +205,7 @@ def _alter(reader: Reader) -> Found:
         copies = reader.has(*_MOVES)
         if reader.has("generated") or (reader.has("using") and reader.has("type")):
             walk.unknown("computed column")
+        note_expressions(walk, reader.rest())
         if reader.has("owner"):
             actions.add(Action.GRANT)
     elif kind in _ROLE_WORDS or kind == "default":
@@ -194,6 +218,8 @@ def _alter(reader: Reader) -> Found:
         copies = True
     elif kind in ("schema", "type", "database"):
         copies = reader.has("rename")
+    elif kind == "domain":
+        note_expressions(walk, reader.rest())
     return _facts(walk, "alter", Action.ALTER, actions=frozenset(actions), copies_data=copies, detail=kind)
 
 

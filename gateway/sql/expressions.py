@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gateway.domain.statement import ObjectRef
-from gateway.sql.functions import Purity
+from gateway.sql.functions import KEEPERS, Purity
 from gateway.sql.names import name_of
 from gateway.sql.scope import SYSTEM_COLUMNS, Rows, Scope
 from gateway.sql.values import CONSTANT, UNPROVEN, Value, union
@@ -183,6 +183,8 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
             walk.use_as_filter(value)
         return CONSTANT
     joined = union(values)
+    if name in KEEPERS and (joined.sources or not joined.proven):
+        walk.copies_data = True
     if purity is Purity.UNKNOWN:
         walk.literals_matter = True
         return Value(joined.sources, proven=False)

@@ -156,7 +156,11 @@ PURE: frozenset[str] = frozenset(
 )
 COUNTS: frozenset[str] = frozenset(_COUNTS.split())
 
-SEQUENCE_WRITERS = frozenset({"nextval", "setval"})
+KEEPERS = frozenset(
+    """setval setseed pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
+    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared""".split()
+)
+"""Functions that keep an argument where somebody else can read it: in a sequence, in the list of locks."""
 
 TRUSTED_EXTENSIONS = frozenset(
     """btree_gin btree_gist citext cube earthdistance fuzzystrmatch hstore intarray isn ltree pg_trgm pgcrypto seg

@@ -98,7 +98,8 @@ def _set(reader: Reader) -> Found:
         return unknown("setting not known", "set"), True
     action = (
         Action.TRANSACTION
-        if name in ("transaction", "transaction_isolation", "session_characteristics")
+        # SET CONSTRAINTS … IMMEDIATE does what COMMIT would do.
+        if name in ("transaction", "transaction_isolation", "session_characteristics", "constraints")
         else Action.SET
     )
     return _plain("set", action, detail=name, effects=setting_effects(name))

@@ -85,6 +85,12 @@ class _Target:
 def write(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
     """Walk a data-modifying statement. Returns what RETURNING shows, None where there is no RETURNING."""
     ctes = queries.with_ctes(walk, node, parent, ctes)
+    target = node.args.get("this")
+    if not isinstance(target.this if isinstance(target, exp.Schema) else target, exp.Table):
+        # `DELETE SELECT` and the like: the parser lets it through, no server does.
+        walk.actions.add(Action.UNKNOWN)
+        walk.unknown("a write without a table")
+        return Rows((), complete=False)
     match node:
         case exp.Insert():
             return _insert(walk, node, Scope(parent, ctes))

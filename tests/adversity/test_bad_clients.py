@@ -87,7 +87,11 @@ async def _quick_queries(bed: Bed, count: int) -> float:
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("nothing at all", b""), ("a plea for encryption", SSL_REQUEST), ("half a packet", struct.pack("!II", 60, 196608))],
+    [
+        ("nothing at all", b""),
+        ("a plea for encryption", SSL_REQUEST),
+        ("half a packet", struct.pack("!II", 60, 196608)),
+    ],
 )
 def test_silent_clients_are_sent_away_and_hold_up_nobody(running_bed: Bed, what: str, said: bytes) -> None:
     bed = running_bed

@@ -47,7 +47,9 @@ def test_killed_under_load_and_back(bed: Bed) -> None:
         assert isinstance(said, asyncpg.PostgresError), (number, repr(error), repr(error.__cause__))
         assert said.sqlstate in CLEAN, (number, said.sqlstate, str(said))
     after = [moment - back for moment in writers.written.values() if moment > back]
-    print(f"{len(writers.written)} rows, {len(writers.failures)} errors, first row {min(after):.2f} s after the restart")
+    print(
+        f"{len(writers.written)} rows, {len(writers.failures)} errors, first row {min(after):.2f} s after the restart"
+    )
     assert min(after) < 2
 
     assert bed.health()[0] == 200

@@ -12,8 +12,6 @@ PER_SESSION = 160 * 1024
 """Bytes of memory that a session may cost: prepared statements and TLS are not in it."""
 
 
-
-
 async def _crowd(bed: Bed) -> tuple[int, int]:
     """Open all sessions, work in each of them at the same time, and measure before they close."""
     gate = asyncio.Semaphore(40)

@@ -216,7 +216,10 @@ class Client:
             if kind != b"R":
                 continue
             (code,) = struct.unpack_from("!i", body)
-            if code == 10:
+            if code == 0:
+                # What came until now is the exchange of random values.
+                self.received = bytearray(self._unread)
+            elif code == 10:
                 initial = f"n,,{first}".encode()
                 self.send(frame(b"p", b"SCRAM-SHA-256\0", struct.pack("!i", len(initial)), initial))
             elif code == 11:

@@ -254,4 +254,4 @@ def test_an_unfinished_message_takes_no_more_memory_than_was_sent() -> None:
         stage.client(b"x" * 1000)
     client = stage.relay._client
     assert client is not None
-    assert client.held == 5 + 100_000
+    assert client.held.size == 5 + 100_000

@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.suites.catalogue import SUITES
+from tests.suites.comparison import load_exclusions
+from tests.suites.documentation import DOCUMENT, exclusion_table, with_table
 from tests.suites.runner import Report, run_both_ways
 
 
@@ -19,9 +21,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.suites", description=__doc__)
     parser.add_argument("--full", action="store_true", help="everything, not only the selection for CI")
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES], help="only this one")
+    parser.add_argument("--document", action="store_true", help="write the exclusions into docs/compatibility.md")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and outcomes in this folder")
     parser.add_argument("targets", nargs="*", help="pytest targets inside the suite, in the place of its own")
     arguments = parser.parse_args()
+    if arguments.document:
+        DOCUMENT.write_text(with_table(DOCUMENT.read_text(), exclusion_table(load_exclusions())))
+        return 0
     console = Console(highlight=False, soft_wrap=True, markup=False)
     reports: list[Report] = []
     for suite in SUITES:

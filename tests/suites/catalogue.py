@@ -68,12 +68,17 @@ def _sqlalchemy_suite(driver: str, distribution: str, *, bounded: tuple[str, ...
     )
 
 
+# Without the thousands of tests of range types and of the compiler, which hardly ask the server anything.
+_POSTGRESQL_DIALECT = tuple(
+    f"test/dialect/postgresql/test_{name}.py" for name in ("dialect", "query", "on_conflict", "bitstring")
+)
+
 SUITES: tuple[Suite, ...] = (
     Suite(
         name="asyncpg",
         distribution="asyncpg",
         targets=("tests",),
-        bounded=("tests",),
+        bounded=("tests", "-k", "not large_db"),
         keep=("tests",),
         requirements=("asyncpg",),
         extras=("distro",),
@@ -98,8 +103,10 @@ SUITES: tuple[Suite, ...] = (
         extras=("pytest-mock", "pytest-benchmark", "pytz", "docutils"),
         databases={"postgres": "CREATE EXTENSION hstore;"},
     ),
-    _sqlalchemy_suite("asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py",)),
-    _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=("test/dialect/postgresql",)),
+    _sqlalchemy_suite(
+        "asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py", "-k", "not Reflection and not HasTable")
+    ),
+    _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=_POSTGRESQL_DIALECT),
     _sqlalchemy_suite("psycopg", "psycopg", bounded=()),
     _sqlalchemy_suite("pg8000", "pg8000", bounded=()),
 )

@@ -104,13 +104,12 @@ class Core:
     # --- deadlines ----------------------------------------------------------------------------------------------
 
     def arm(self, pending: Pending) -> None:
-        """The statement has come to the front: its time starts now."""
-        ruling, record = pending.ruling, pending.record
-        if ruling is not None and record is not None:
-            seconds = ruling.decision.obligations.timeout
-            if seconds is not None:
-                self.deadline_set = True
-                self.effects.append(SetDeadline(seconds, id(pending)))
+        """A statement (``pending`` has a record) has come to the front: its time starts now."""
+        ruling = pending.ruling
+        seconds = None if ruling is None else ruling.decision.obligations.timeout
+        if seconds is not None:
+            self.deadline_set = True
+            self.effects.append(SetDeadline(seconds, id(pending)))
 
     # --- ends ---------------------------------------------------------------------------------------------------
 

@@ -117,6 +117,7 @@ class Pending:
 
     __slots__ = (
         "code",
+        "copy_out",
         "drop",
         "generation",
         "kind",
@@ -168,6 +169,8 @@ class Pending:
         self.limited: GatewayError | None = None
         """Why the rest of the answer is held back; replaces its end."""
         self.timed_out = False
+        self.copy_out = False
+        """Whether COPY data may come."""
         self.notice = b""
         """Sent to the client before the answer."""
         self.code = ""

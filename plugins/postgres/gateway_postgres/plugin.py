@@ -22,11 +22,14 @@ from gateway.protocol.adapter import (
     UpstreamHandle,
     Write,
 )
+from gateway.protocol.optional import SampleSeen
 from gateway.sql.catalog import Catalog
 from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_RESOLUTION, NameResolution
 from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 from gateway_postgres.relay import PostgresRelay
+from gateway_postgres.sampling import sample
+from gateway_postgres.session import PROBE_TEXTS, initial_state
 from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest
 from gateway_postgres.wire.upstream import run_queries, upstream_login
 
@@ -93,6 +96,25 @@ class PostgresAdapter:
         """Log in, read the catalog, log out."""
         return _introspect(credentials, database, handle)
 
+    def initial_state(
+        self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+    ) -> Exchange:
+        """Log in as a session does, ask how names are resolved, log out."""
+        return _initial_state(credentials, database, handle)
+
+    def sample(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        *,
+        rows: int,
+        seen: SampleSeen,
+    ) -> Exchange:
+        """Log in, read some rows of every table, log out."""
+        return sample(credentials, database, handle, rows=rows, seen=seen, random=token_bytes)
+
     def cancel(self, key: bytes) -> bytes:
         """A CancelRequest."""
         return CancelRequest(int.from_bytes(key[:4], "big"), key[4:]).encode()
@@ -138,6 +160,15 @@ def _introspect(
     login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
     results = yield from run_queries(CATALOG_QUERIES, leftover=login.leftover)
     return build_catalog(results)
+
+
+def _initial_state(
+    credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+) -> Generator[bytes, bytes, NameResolution]:
+    parameters = {"user": credentials.username, "database": database, "client_encoding": "UTF8"}
+    login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
+    answers = yield from run_queries(PROBE_TEXTS, leftover=login.leftover)
+    return initial_state(login.parameters, [rows[0][0] or "" for rows in answers])
 
 
 @hookimpl

@@ -62,7 +62,7 @@ class PostgresRelay:
         core, client = self._core, self._client
         if core is None or client is None:
             return True
-        return len(core.pipeline.queue) < MAX_QUEUE and (client.held < MAX_HELD or not client.blocked)
+        return len(core.pipeline.queue) < MAX_QUEUE and (client.held.size < MAX_HELD or not client.blocked)
 
     @property
     def wants_upstream(self) -> bool:

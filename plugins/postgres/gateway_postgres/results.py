@@ -179,6 +179,8 @@ class ServerStream:
             return False
         if kind == DATA_ROW:
             pending.record.rows += 1
+        elif not pending.copy_out:
+            return False
         pending.record.bytes_out += length
         return True
 
@@ -236,7 +238,7 @@ class ServerStream:
             if kind == COPY_OUT:
                 self._copy_out(pending)
             else:
-                self._copy_in(pending)
+                self._copy_in(pending, both=kind == COPY_BOTH)
         elif kind in (COPY_DATA, COPY_DONE) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
             return self._copied(kind, pending, data, start, stop, count)
         elif kind == FUNCTION_RESULT and what is Kind.FUNCTION_CALL and pending.refusal is None:
@@ -253,24 +255,30 @@ class ServerStream:
         ruling = pending.ruling
         if not pending.mask_known and (ruling is None or Action.COPY_OUT not in ruling.analysis.actions):
             raise MaskingError("COPY data came for a statement that is not known as COPY")
+        pending.copy_out = True
 
-    def _copy_in(self, pending: Pending) -> None:
+    def _copy_in(self, pending: Pending, *, both: bool) -> None:
         """The server reads COPY data from now on: the client may go on."""
         core = self._core
         if core.abandoned:
             return
+        if both and not pending.mask_known:
+            raise MaskingError("a replication stream came for a principal under a mask")
         if core.pipeline.awaiting is not pending:
             raise RemoteProtocolError("the database asks for COPY data where none were expected")
         if core.pipeline.mute:
             # The client was told that the pipeline failed and will send none.
             core.effects.append(SendUpstream(_NO_COPY))
             return
+        pending.copy_out = both
         core.pipeline.copying = True
         core.pipeline.awaiting = None
         self._client.resume()
 
     def _copied(self, kind: int, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | None:
-        """Data of a COPY OUT; the server sends one message for each row."""
+        """Data of a COPY OUT (or BOTH); the server sends one message for each row."""
+        if not pending.copy_out:
+            raise RemoteProtocolError("COPY data came before they were announced")
         record = pending.record
         if pending.limited is not None or record is None:
             return _DROP
@@ -319,6 +327,7 @@ class ServerStream:
         else:
             pending.statement += 1
             pending.mask = None
+            pending.copy_out = False
             pending.mask_known = ruling is None or not ruling.masked
             if limited is not None:
                 replacement = _DROP
@@ -380,10 +389,13 @@ class ServerStream:
 
     def _answered(self) -> None:
         """The answer at the front of the queue is complete."""
-        pipeline = self._core.pipeline
+        core = self._core
+        pipeline = core.pipeline
         waited = pipeline.awaiting is not None
         pipeline.pop()
-        self._next()
+        queue = pipeline.queue
+        if not queue or core.deadline_set or queue[0].record is not None:
+            self._next()
         if waited:
             self._client.resume()
 
@@ -395,7 +407,8 @@ class ServerStream:
             core.deadline_set = False
             core.effects.append(SetDeadline(None))
         if queue:
-            core.arm(queue[0])
+            if queue[0].record is not None:
+                core.arm(queue[0])
         elif core.waiting_for_drain:
             self._client.probe_if_idle()
         elif core.abandoned and not core.closed:
@@ -595,11 +608,12 @@ class ServerStream:
     def _redacts(self, pending: Pending) -> bool:
         """Whether a message about ``pending`` may speak of masked data.
 
-        The end of a transaction runs what was deferred to it, so its messages may be about any statement before.
+        The end of a transaction runs what was deferred to it, so its messages may be about any statement before; and
+        nothing is known of what a message without a ruling is about.
         """
         ruling = pending.ruling
         if ruling is None:
-            return pending.kind is Kind.SYNC and self._core.masked
+            return self._core.masked
         return ruling.redact_messages or (ruling.masked and Action.TRANSACTION in ruling.analysis.actions)
 
     def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:

@@ -9,6 +9,7 @@ unknown, and nothing that depends on it is proven.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.domain.statement import Action, Analysis, SessionEffect
@@ -17,7 +18,9 @@ from gateway_postgres.wire.codec import frame
 
 SessionState = NameResolution
 
-_PROBE = (b"SHOW search_path", b"SHOW role", b"SHOW session_authorization")
+PROBE_TEXTS = ("SHOW search_path", "SHOW role", "SHOW session_authorization")
+"""What the state is asked for with; each has one row with one value."""
+_PROBE = tuple(text.encode() for text in PROBE_TEXTS)
 
 
 def probe(name: bytes) -> bytes:
@@ -141,6 +144,16 @@ class StateTracker:
             return text.decode("ascii" if self.codec is None else self.codec)
         except UnicodeDecodeError:
             return None
+
+
+def initial_state(parameters: Mapping[str, str], answers: Sequence[str]) -> SessionState:
+    """The state of a session that has just begun: what the server reported at login, and the answers to the probe."""
+    tracker = StateTracker()
+    for name, value in parameters.items():
+        tracker.parameter(name, value)
+    search_path, role, session_authorization = answers
+    tracker.probed(search_path, role, session_authorization)
+    return tracker.state
 
 
 def parse_search_path(value: str) -> tuple[str, ...] | None:

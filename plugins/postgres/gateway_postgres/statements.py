@@ -39,6 +39,7 @@ _ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _FLUSH_MESSAGE
 """Ends a COPY IN, means nothing outside of it, and has the server say what it has done."""
 _MAY_COPY_IN: Final = frozenset({Action.COPY_IN, Action.REPLICATE, Action.UNKNOWN})
 """What the server may answer by asking for COPY data; it then reads the client's messages in another way."""
+_SPECIAL: Final = _MAY_COPY_IN | {Action.CURSOR}
 TERMINATE_MESSAGE: Final = frame(TERMINATE)
 
 
@@ -59,11 +60,12 @@ Outcome = bytes | _Verdict | None
 class ClientStream:
     """Handles the client's messages. All limits are checked before memory is taken."""
 
-    __slots__ = ("_core", "_discarding", "_held", "_intent", "_ruling", "_state", "_stream")
+    __slots__ = ("_core", "_discarding", "_intent", "_ruling", "_state", "_stream", "held")
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._held = Held()
+        self.held = Held()
+        """Bytes that wait, for the rest of their message or for an answer."""
         self._stream = 0
         """Bytes still to come of a CopyData message whose beginning was forwarded (or dropped, if ``_discarding``)."""
         self._discarding = False
@@ -88,28 +90,23 @@ class ClientStream:
         )
 
     @property
-    def held(self) -> int:
-        """Bytes that wait."""
-        return self._held.size
-
-    @property
     def half_sent(self) -> bool:
         """Whether the client is in the middle of a message or of a COPY."""
-        return bool(self._held.size or self._stream or self._core.pipeline.copying)
+        return bool(self.held.size or self._stream or self._core.pipeline.copying)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
         if self.blocked:
-            self._held.add(data)
+            self.held.add(data)
             return
-        whole = self._held.join(data)
+        whole = self.held.join(data)
         if whole is not None:
             self._process(whole)
 
     def resume(self) -> None:
         """What the stream waited for has come."""
-        if not self.blocked and self._held.size:
-            self._process(self._held.take())
+        if not self.blocked and self.held.size:
+            self._process(self.held.take())
 
     def ruled(self, ruling: Ruling) -> None:
         """The answer to ``AskRuling``."""
@@ -147,14 +144,14 @@ class ClientStream:
                 effects.insert(before, SendUpstream(data[forwarded:start]))
             if isinstance(outcome, _Verdict):
                 if outcome is _BLOCK:
-                    self._held.keep(data[start:])
+                    self.held.keep(data[start:])
                 return
             if outcome:
                 effects.append(SendUpstream(outcome))
             forwarded = position = stop
             if pipeline.awaiting is not None:
                 if stop < size:
-                    self._held.keep(data[stop:])
+                    self.held.keep(data[stop:])
                 return
         rest = size - position
         if rest >= 5 and data[position] == COPY_DATA:
@@ -168,7 +165,7 @@ class ClientStream:
             effects.append(SendUpstream(data if position - forwarded == size else data[forwarded:position]))
         if rest:
             need = 1 + _LENGTH.unpack_from(data, position + 1)[0] if rest >= 5 else 5
-            self._held.keep(data[position:], need)
+            self.held.keep(data[position:], need)
 
     def _message(self, kind: int, data: bytes, start: int, stop: int) -> Outcome:
         pipeline = self._core.pipeline
@@ -292,7 +289,8 @@ class ClientStream:
         core = self._core
         analysis = ruling.analysis
         core.tracker.statement_sent(analysis)
-        if Action.CURSOR in analysis.actions:
+        special = not analysis.actions.isdisjoint(_SPECIAL)
+        if special and Action.CURSOR in analysis.actions:
             core.pipeline.forget_portals()
         if SessionEffect.PREPARED_STATEMENTS in analysis.session_effects:
             for facts in analysis.statements:
@@ -304,7 +302,7 @@ class ClientStream:
         core.pipeline.expect(pending)
         if core.pipeline.queue[0] is pending:
             core.arm(pending)
-        if not _MAY_COPY_IN.isdisjoint(analysis.actions):
+        if special and not analysis.actions.isdisjoint(_MAY_COPY_IN):
             core.pipeline.awaiting = pending
 
     # --- simple protocol ----------------------------------------------------------------------------------------
@@ -366,7 +364,10 @@ class ClientStream:
             return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
         prepared = Prepared(name, text, ruling, self._state)
         undo = core.pipeline.set_statement(name, prepared)
-        core.pipeline.expect(Pending(Kind.PARSE, ruling=ruling, undo=undo))
+        pending = Pending(Kind.PARSE, undo=undo)
+        if core.masked:
+            pending.ruling = ruling
+        core.pipeline.expect(pending)
         return None
 
     def _bind(self, data: bytes, start: int, stop: int) -> Outcome:
@@ -376,7 +377,7 @@ class ClientStream:
         if portal_end < 0 or name_end < 0 or stop - name_end < 7:
             raise RemoteProtocolError("Bind: a name is not terminated or the message is too short")
         name = data[portal_end + 1 : name_end]
-        if pipeline.unsettled(pipeline.statements, name):
+        if pipeline.statements.unsettled and pipeline.unsettled(pipeline.statements, name):
             return _BLOCK
         prepared: Prepared | None = pipeline.statements.entries.get(name)
         portal_name = data[start + 5 : portal_end]
@@ -403,7 +404,7 @@ class ClientStream:
         portal = Portal(portal_name, prepared, formats, parameters)
         undo = pipeline.set_portal(portal_name, portal)
         pending = Pending(Kind.BIND, portal=portal, undo=undo)
-        if prepared.ruling.redact_messages:
+        if core.masked:
             pending.ruling = prepared.ruling
         pipeline.expect(pending)
         return None
@@ -426,7 +427,7 @@ class ClientStream:
         if name_end < 0 or stop - name_end != 5:
             raise RemoteProtocolError("Execute: malformed")
         name = data[start + 5 : name_end]
-        if pipeline.unsettled(pipeline.portals, name):
+        if pipeline.portals.unsettled and pipeline.unsettled(pipeline.portals, name):
             return _BLOCK
         portal: Portal | None = pipeline.portals.entries.get(name)
         if portal is None:
@@ -518,8 +519,8 @@ class ClientStream:
         core.pipeline.awaiting = None
         core.pipeline.copying = False
         core.pipeline.skipping = True
-        if self._held.size:
-            self._held.take()
+        if self.held.size:
+            self.held.take()
         if self._stream:
             # Inside a CopyData message nothing else can be said.
             core.fail(RemoteProtocolError("the client went away inside a message"))

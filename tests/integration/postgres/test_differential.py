@@ -1,7 +1,7 @@
 """The same conversations, held with the server and with a gateway that allows everything, get the same bytes.
 
-What may differ, and is made equal here: OIDs and schema names of temporary objects, which each session makes for itself,
-and the process id in notifications. At login the secret of BackendKeyData differs; nothing else does.
+What may differ, and is made equal here: OIDs and schema names of temporary objects, which each session makes for
+itself, and the process id in notifications. At login the secret of BackendKeyData differs; nothing else does.
 """
 
 from __future__ import annotations

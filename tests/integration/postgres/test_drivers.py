@@ -29,7 +29,7 @@ def connection(plain_gateway: RunningGateway) -> Iterator[psycopg.Connection]:
         yield opened
 
 
-# --- each driver ---------------------------------------------------------------------------------------------------------
+# --- each driver -----------------------------------------------------------------------------------------------------
 
 
 def test_psycopg(connection: psycopg.Connection) -> None:
@@ -112,7 +112,7 @@ def test_pg8000(plain_gateway: RunningGateway) -> None:
         opened.close()
 
 
-# --- COPY, big values, cursors, pipelines ----------------------------------------------------------------------------------
+# --- COPY, big values, cursors, pipelines ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "binary"])
@@ -143,17 +143,18 @@ def test_a_copy_that_fails_leaves_the_session_usable(connection: psycopg.Connect
     ):
         stream.write("1\nx\n")
     with (
-        pytest.raises(psycopg.errors.QueryCanceled),
+        pytest.raises(psycopg.errors.QueryCanceled, match="never mind"),
         connection.cursor() as cursor,
         cursor.copy("COPY c FROM STDIN") as stream,
     ):
-        stream.write("1\n")
-        raise_anything()
+        give_up(stream)
     assert connection.execute("SELECT count(*) FROM c").fetchone() == (0,)
 
 
-def raise_anything() -> None:
-    raise psycopg.errors.QueryCanceled("the client changes its mind")
+def give_up(stream: psycopg.Copy) -> None:
+    """Begin, and fail: psycopg then sends CopyFail."""
+    stream.write("1\n")
+    raise psycopg.errors.QueryCanceled("never mind")
 
 
 def test_values_beyond_sixteen_mebibytes(connection: psycopg.Connection) -> None:
@@ -196,7 +197,7 @@ def test_server_side_cursors_hold_their_place(connection: psycopg.Connection) ->
         assert cursor.fetchone() == (54,)
 
 
-# --- sessions ------------------------------------------------------------------------------------------------------------------
+# --- sessions --------------------------------------------------------------------------------------------------------
 
 
 def test_notifications_name_the_process_that_the_client_knows(connection: psycopg.Connection) -> None:
@@ -265,7 +266,7 @@ def test_protocol_versions(plain_gateway: RunningGateway, version: str) -> None:
             opened.execute("SELECT pg_sleep(30)")
 
 
-# --- cancel -----------------------------------------------------------------------------------------------------------------------
+# --- cancel ----------------------------------------------------------------------------------------------------------
 
 
 def cancel_after(opened: psycopg.Connection, seconds: float) -> None:
@@ -325,7 +326,7 @@ def test_a_vanished_client_commits_nothing(plain_gateway: RunningGateway, fresh_
     assert fresh_shop.psql("SELECT count(*) > 0 FROM order_items").strip() == "t"
 
 
-# --- policies as drivers see them ------------------------------------------------------------------------------------------------------
+# --- policies as drivers see them ------------------------------------------------------------------------------------
 
 
 def test_masks_in_text_and_binary_in_both_protocols(plain_gateway: RunningGateway) -> None:

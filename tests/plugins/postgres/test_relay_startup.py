@@ -336,7 +336,7 @@ def test_replication_that_a_policy_allows() -> None:
     assert sum(isinstance(ask, AskRuling) for ask in host.questions) == 2
 
 
-# --- the upstream's login and the rest -----------------------------------------------------------------------------------
+# --- the upstream's login and the rest -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

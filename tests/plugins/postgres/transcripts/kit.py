@@ -134,9 +134,12 @@ class Host:
     events: list[str] = field(default_factory=list)
 
     def given(self, words: list[str]) -> None:
-        """``masked [function]``, ``redacted``, ``hold KIND``, ``answer KIND``, ``no plan``, ``audit broken``,
-        ``policy changed``; and for texts (or reasons why the relay itself calls one opaque) that match: ``deny RE [message]``, ``intent RE``, ``limit N RE``,
-        ``timeout N RE``, ``warn RE message``."""
+        """``masked [function]``, ``redacted``, ``hold KIND``, ``release KIND``, ``no plan``, ``a plan``,
+        ``audit broken``, ``policy changed``.
+
+        For texts (or reasons why the relay itself calls one opaque) that match: ``deny RE [message]``, ``intent RE``,
+        ``limit N RE``, ``timeout N RE``, ``warn RE message``.
+        """
         match words:
             case ["masked", *function]:
                 self.book.masked, self.mask = True, function[0] if function else "redact"

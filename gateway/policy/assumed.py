@@ -1,0 +1,69 @@
+"""A catalog that is assumed from a text: the tables and columns that the text names, as if they existed.
+
+Samples of policies speak of tables that are nowhere, so that their SQL would be opaque. With every table that a sample
+names taken to exist, with the columns that it names, the sample is understood as it would be on a database where it
+runs at all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from gateway.sql.catalog import Catalog, CatalogContents, Column, Relation
+from gateway.sql.views import build
+
+_FIRST_OID: Final = 16_384
+_DEFAULT_SCHEMA: Final = "public"
+Key = tuple[str, str]
+
+
+def assumed_catalog(text: str) -> Catalog:
+    """The catalog; one without tables where the text cannot be read, so that nothing in it is resolved."""
+    tables: dict[Key, dict[str, None]] = {}
+    schemas = {_DEFAULT_SCHEMA}
+    try:
+        statements = [item for item in sqlglot.parse(text, dialect="postgres") if item is not None]
+    except (SqlglotError, RecursionError):
+        statements = []
+    for statement in statements:
+        _collect(statement, tables)
+    schemas.update(schema for schema, _ in tables)
+    relations = tuple(
+        Relation(schema, name, oid, "r", tuple(Column(column, number) for number, column in enumerate(columns, 1)))
+        for oid, ((schema, name), columns) in enumerate(tables.items(), _FIRST_OID)
+    )
+    return build(CatalogContents(relations=relations, schemas=frozenset(schemas)))
+
+
+def _collect(statement: exp.Expr, tables: dict[Key, dict[str, None]]) -> None:
+    """Add the tables of a statement. A column without a table's name is taken to be the first table's."""
+    queries = {cte.alias_or_name for cte in statement.find_all(exp.CTE)}
+    aliases: dict[str, Key] = {}
+    first: Key | None = None
+    for table in statement.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier) or (not table.db and table.name in queries):
+            continue
+        key = (_folded(table.args.get("db")) or _DEFAULT_SCHEMA, _folded(table.this))
+        first = first or key
+        tables.setdefault(key, {"id": None})
+        aliases[table.alias or key[1]] = key
+    for column in statement.find_all(exp.Column):
+        owner = aliases.get(column.table) if column.table else first
+        if owner is not None and isinstance(column.this, exp.Identifier):
+            tables[owner].setdefault(_folded(column.this))
+    for target in statement.find_all(exp.Schema):
+        # INSERT INTO t (a, b)
+        for name in target.expressions:
+            if first is not None and isinstance(name, exp.Identifier):
+                tables[first].setdefault(_folded(name))
+
+
+def _folded(identifier: object) -> str:
+    """A name as the server understands it: in lower case unless it is quoted."""
+    if not isinstance(identifier, exp.Identifier):
+        return ""
+    return str(identifier.this) if identifier.args.get("quoted") else str(identifier.this).lower()

@@ -1,0 +1,90 @@
+"""What a protocol plugin may offer beyond ``ProtocolAdapter``: the host asks with ``isinstance`` and does without.
+
+Nothing that serves sessions depends on these; the commands that look at a database do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.protocol.adapter import Exchange, UpstreamHandle
+
+MAX_SAMPLE_CHARACTERS = 256
+"""Characters of one sampled value; what is longer is cut by the database."""
+
+
+class ColumnSort(StrEnum):
+    """What kind of values a column holds, whatever the database calls its type."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    """A day, with or without a time of day."""
+    NETWORK = "network"
+    """A network address by its type."""
+    LIST = "list"
+    """Several values; its text form shows them."""
+    DOCUMENT = "document"
+    """JSON or the like."""
+    OTHER = "other"
+    """Values are not looked at; the name still tells something."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampledColumn:
+    """A column and some of its values in text form, NULLs left out, each cut to ``MAX_SAMPLE_CHARACTERS``."""
+
+    name: str
+    type_name: str
+    sort: ColumnSort
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTable:
+    """Some rows of a table, column by column. ``problem`` says why none could be read; it holds no value."""
+
+    schema: str
+    name: str
+    columns: tuple[SampledColumn, ...]
+    rows: int = 0
+    problem: str = ""
+
+
+SampleSeen = Callable[[SampledTable, int, int], None]
+"""Takes a table, its number (from 1) and how many there are."""
+
+
+@runtime_checkable
+class SamplesValues(Protocol):
+    """Reads some values of every stored column, for classification."""
+
+    def sample(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        *,
+        rows: int,
+        seen: SampleSeen,
+    ) -> Exchange:
+        """Log in, read at most ``rows`` rows of each table in a read-only session, log out. Returns nothing.
+
+        Tables go to ``seen`` one by one, so that never more than one is in memory. A table that cannot be read is a
+        table with a ``problem``; only a connection that cannot be used raises ``UpstreamError``.
+        """
+
+
+@runtime_checkable
+class TellsInitialState(Protocol):
+    """Knows in what state a session begins."""
+
+    def initial_state(
+        self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
+    ) -> Exchange:
+        """Log in, ask, log out. Returns what ``AskRuling.state`` is for the first statement of a session."""

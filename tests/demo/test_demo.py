@@ -1,0 +1,107 @@
+"""``querygate demo`` as somebody who tries it for the first time would use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.testing.servers import PostgresServer
+from gateway.testing.servers.ports import free_port
+from tests.adversity.bed import eventually
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+def demo(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
+    tmp_path.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "demo", "--port", str(free_port())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def _instructions(demo: subprocess.Popen[str]) -> str:
+    assert demo.stdout is not None
+    lines: list[str] = []
+    for line in demo.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    return "".join(lines)
+
+
+def _family(pid: int) -> list[int]:
+    """A process's descendants."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(child), *_family(int(child))]
+    return found
+
+
+def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -> None:
+    shown = _instructions(demo)
+    lines = [line for line in shown.splitlines() if line.startswith("PGPASSWORD=")]
+    assert len(lines) == 3, shown
+    bindir = PostgresServer.find().bindir
+    path = f"{bindir}:{os.environ['PATH']}" if (bindir / "psql").exists() else os.environ["PATH"]
+    for line, is_masked in zip(lines, (True, False, True), strict=True):
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, env=os.environ | {"PATH": path}
+        )
+        assert done.returncode == 0, done.stderr
+        assert "(3 rows)" in done.stdout
+        assert ("@" not in done.stdout) is is_masked, done.stdout
+    verify = next(line for line in shown.splitlines() if line.startswith("querygate audit verify"))
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *shlex.split(verify)[1:]], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+
+    folder = Path(re.search(r"Configuration: (\S+)/querygate.yaml", shown)[1])  # type: ignore[index]
+    family = _family(demo.pid)
+    assert folder.is_dir()
+    assert len(family) >= 4, "keepers, the gateway and the database"
+    os.killpg(demo.pid, signal.SIGINT)  # what a terminal does for Ctrl-C
+    assert demo.wait(timeout=20) == 0
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
+    assert not folder.exists()
+
+
+def test_killed_it_leaves_no_process(demo: subprocess.Popen[str]) -> None:
+    shown = _instructions(demo)
+    family = _family(demo.pid)
+    demo.kill()
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), within=20)
+    folder = Path(re.search(r"Configuration: (\S+)/querygate.yaml", shown)[1])  # type: ignore[index]
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_tour_keeps_its_promises(postgres_server: PostgresServer) -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "demo", "--tour"], capture_output=True, text=True, timeout=80
+    )
+    print(f"tour: {time.monotonic() - start:.1f} s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "promises kept" in done.stdout
+    assert "✗" not in done.stdout

@@ -193,7 +193,8 @@ class Chain:
             if scope.book.masked:
                 await self._databases.refresh(database)
             else:
-                await self._databases.try_refresh(database)
+                # Nobody else waits: a new catalog can only add to what an old one proves about them.
+                self._databases.want(database)
         epoch = database.epoch
         analysis = ask.facts
         if analysis is None:

@@ -20,6 +20,7 @@ from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
 from gateway.observability.logs import configure_logs
+from gateway.policy.cli import policy_app
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command()(demo)
 app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
+app.add_typer(policy_app, name="policy")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="QUERYGATE_CONFIG", dir_okay=False)

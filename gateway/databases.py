@@ -28,6 +28,8 @@ Classify = Callable[[Resource, CatalogView], Awaitable[Mapping[ColumnRef, frozen
 
 REFRESH_INTERVAL = 60.0
 """Seconds between readings of a catalog that nobody is known to have changed."""
+DEBOUNCE = 0.5
+"""Seconds to wait after a schema change for those that follow it, where nobody waits for the catalog."""
 RETRY_PAUSE = 2.0
 """Seconds after a failed reading in which nobody tries again: whoever asks meanwhile gets the same failure."""
 
@@ -63,11 +65,16 @@ class Database:
         return self._snapshot().label_index(self.resource.name).labels_of(column) if found is None else found
 
     def has_columns_labelled(self, target: ObjectRef, labels: frozenset[str]) -> bool:
-        """Whether an object may have columns with one of these labels. Views and what is not found: yes."""
-        if not target.schema or target.kind != "table" or self.catalog is None or self.stale:
+        """Whether an object may have columns with one of these labels. A table that is not found: yes.
+
+        A view counts by its own columns: what is behind them keeps its labels whatever is done to the view.
+        """
+        if not target.schema or target.kind not in ("table", "view") or self.catalog is None or self.stale:
             return True
         columns = [column for column in self._columns if (column.schema, column.table) == (target.schema, target.name)]
-        return not columns or any(not labels.isdisjoint(self.labels_of(column)) for column in columns)
+        return (not columns and target.kind == "table") or any(
+            not labels.isdisjoint(self.labels_of(column)) for column in columns
+        )
 
     def all_labels(self) -> frozenset[str]:
         """Every label that anything in this database may carry."""
@@ -125,6 +132,7 @@ class Databases:
         """Those whose catalog could be read. Names come from clients, so a name alone must not stay."""
         self._used: WeakValueDictionary[tuple[str, str], Database] = WeakValueDictionary()
         """All that anybody still uses, read or not."""
+        self._wanted = asyncio.Event()
 
     def get(self, resource: Resource, name: str) -> Database:
         """The database, known or not."""
@@ -162,13 +170,28 @@ class Databases:
         except GatewayError as error:
             _report(database, error)
 
+    def want(self, database: Database) -> None:
+        """Have a stale catalog read in the background, soon."""
+        if database.stale:
+            self._wanted.set()
+
     async def refresh_for_ever(self) -> None:
-        """Read all catalogs again at an interval. Statements go on with the old ones meanwhile."""
+        """Read all catalogs again at an interval, and stale ones soon after somebody wanted it.
+
+        Statements go on with the old ones meanwhile.
+        """
         while True:
-            await asyncio.sleep(REFRESH_INTERVAL)
+            anyway = False
+            try:
+                async with asyncio.timeout(REFRESH_INTERVAL):
+                    await self._wanted.wait()
+                await asyncio.sleep(DEBOUNCE)
+            except TimeoutError:
+                anyway = True
+            self._wanted.clear()
             for database in list(self._known.values()):
                 try:
-                    await self._refresh(database, anyway=True)
+                    await self._refresh(database, anyway=anyway)
                 except Exception as error:  # noqa: BLE001 - one database's trouble is not the others'
                     _report(database, error)
 

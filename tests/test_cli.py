@@ -7,10 +7,9 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 from typer.testing import CliRunner
@@ -27,12 +26,12 @@ resources:
   - {{name: shop-prod, protocol: postgres, address: "127.0.0.1:5432", credentials: {{username: g, password: secret}}}}
 """
 
-# The configuration of the design document and of the README, word for word.
+# The configuration of the design document, with its two longest comments cut.
 DESIGN = """\
 listeners: {postgres: "127.0.0.1:6432", mysql: "127.0.0.1:6033", mongodb: "127.0.0.1:27018"}
 admin_api: "127.0.0.1:8080"
 data_dir: ./data
-tls: {certificate: gw.pem, key: gw.key}      # left out: a self-signed pair is made in data_dir; plaintext must be asked for (`tls: {mode: disable}`)
+tls: {certificate: gw.pem, key: gw.key}      # left out: a self-signed pair is made
 resources:
   - name: shop-prod
     protocol: postgres
@@ -47,7 +46,7 @@ principals:
   - {name: copilot, kind: agent, groups: [agents], acts_for: ana@example.com, token: {env: COPILOT_TOKEN}}
 classifications:
   - {resource: shop-prod, label: pii.email, columns: [public.customers.email, public.staff.home_email]}
-  - {resource: crm-prod, label: pii.contact, paths: [shop.customers.contact.email]}      # MongoDB: database.collection.path
+  - {resource: crm-prod, label: pii.contact, paths: [shop.customers.contact.email]}      # MongoDB
 policies:
   - name: readers-may-read
     effect: allow
@@ -72,8 +71,8 @@ audit: {durability: {write: before_forward, read: buffered}, literals: keep, sin
 
 
 def _commands() -> Iterator[tuple[str, ...]]:
-    def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        nested = getattr(command, "commands", None)
+    def walk(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        nested: dict[str, object] | None = getattr(command, "commands", None)
         if nested is None:
             yield path
             return
@@ -106,7 +105,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (MINIMAL + "resorces: []\n", r'querygate\.yaml:6: resorces: unknown key; did you mean "resources"\?'),
         (
             MINIMAL.replace("password: secret", "password: {{env: NOT_SET_ANYWHERE}}"),
-            r"querygate\.yaml:5: resources\[0\]\.credentials\.password: environment variable NOT_SET_ANYWHERE is not set",
+            r"querygate\.yaml:5: resources\[0\]\.credentials\.password: .* variable NOT_SET_ANYWHERE is not set",
         ),
         (
             MINIMAL
@@ -188,18 +187,10 @@ def test_the_designs_example_is_accepted_as_it_is_written(
         monkeypatch.setenv(name, f"qg_{name.lower()}-0123456789abcdef")
     path = tmp_path / "querygate.yaml"
     path.write_text(DESIGN)
-    _accepts(monkeypatch, path)
+    assert _run(monkeypatch, "check-config", "--config", str(path)) == 0
     shown = capsys.readouterr().out
     assert "ok: 1 resources, 2 principals, 3 classifications, 5 policies" in shown
     assert 'there is no resource "crm-prod"' in shown, "the example speaks of one that it does not show"
-
-
-def _accepts(monkeypatch: pytest.MonkeyPatch, path: Path, arguments: Sequence[str] = ()) -> None:
-    monkeypatch.setattr(sys, "argv", ["querygate", "check-config", "--config", str(path), *arguments])
-    try:
-        cli.main()
-    except SystemExit as ended:
-        assert not ended.code, ended.code
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ _UNMASKABLE: Final = (
 )
 _FORGETTING: Final = frozenset({"close", "deallocate", "discard"})
 """Kinds of PREPARE and CURSOR statements that only end something; drivers send them when they reset a session."""
-_OPAQUE_BUT_HARMLESS: Final = frozenset({Action.NOTIFY})
+_OPAQUE_BUT_HARMLESS: Final = frozenset({Action.NOTIFY, Action.DROP})
+"""What shows nothing, whatever it is done to."""
 _DATA_KINDS: Final = frozenset(
     {
         *("table", "view", "materialized view", "index", "sequence", "schema", "database", "type", "domain"),

@@ -32,6 +32,8 @@ def configure_logs(*, level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # Its messages quote statements, with everything in them.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
     logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 

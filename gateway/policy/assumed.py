@@ -33,14 +33,14 @@ def assumed_catalog(text: str) -> Catalog:
         _collect(statement, tables)
     schemas.update(schema for schema, _ in tables)
     relations = tuple(
-        Relation(schema, name, oid, "r", tuple(Column(column, number) for number, column in enumerate(columns, 1)))
+        Relation(schema, name, oid, "r", tuple(Column(column, at) for at, column in enumerate(columns or ["id"], 1)))
         for oid, ((schema, name), columns) in enumerate(tables.items(), _FIRST_OID)
     )
     return build(CatalogContents(relations=relations, schemas=frozenset(schemas)))
 
 
 def _collect(statement: exp.Expr, tables: dict[Key, dict[str, None]]) -> None:
-    """Add the tables of a statement. A column without a table's name is taken to be the first table's."""
+    """Add the tables of a statement. A column without a table's name is taken to be its query's first table's."""
     queries = {cte.alias_or_name for cte in statement.find_all(exp.CTE)}
     aliases: dict[str, Key] = {}
     first: Key | None = None
@@ -49,10 +49,10 @@ def _collect(statement: exp.Expr, tables: dict[Key, dict[str, None]]) -> None:
             continue
         key = (_folded(table.args.get("db")) or _DEFAULT_SCHEMA, _folded(table.this))
         first = first or key
-        tables.setdefault(key, {"id": None})
+        tables.setdefault(key, {})
         aliases[table.alias or key[1]] = key
     for column in statement.find_all(exp.Column):
-        owner = aliases.get(column.table) if column.table else first
+        owner = aliases.get(column.table or _first_table(column), first)
         if owner is not None and isinstance(column.this, exp.Identifier):
             tables[owner].setdefault(_folded(column.this))
     for target in statement.find_all(exp.Schema):
@@ -60,6 +60,12 @@ def _collect(statement: exp.Expr, tables: dict[Key, dict[str, None]]) -> None:
         for name in target.expressions:
             if first is not None and isinstance(name, exp.Identifier):
                 tables[first].setdefault(_folded(name))
+
+
+def _first_table(column: exp.Column) -> str:
+    query = column.find_ancestor(exp.Select, exp.Update, exp.Delete, exp.Merge)
+    table = None if query is None else query.find(exp.Table)
+    return "" if table is None else table.alias_or_name
 
 
 def _folded(identifier: object) -> str:

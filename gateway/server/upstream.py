@@ -110,9 +110,12 @@ class Upstreams:
                 while True:
                     if output:
                         transport.write(output)
-                    output = exchange.send(await stream.read())
-        except StopIteration as stop:
-            return stop.value
+                    data = await stream.read()
+                    # In a thread: reading thousands of tables out of an answer takes a while, and sessions go on.
+                    done, step = await asyncio.to_thread(_step, exchange, data)
+                    if done:
+                        return step
+                    output = step
         except TimeoutError as error:
             raise UpstreamTimeout(f"{doing} of resource {resource.name} took too long") from error
         finally:
@@ -154,6 +157,14 @@ async def _open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) ->
         else:
             return sock
     raise failure or OSError(f"no address for {host}")
+
+
+def _step(exchange: Exchange, data: bytes) -> tuple[bool, Any]:
+    """One step of a conversation: (False, what to send) or (True, its result)."""
+    try:
+        return False, exchange.send(data)
+    except StopIteration as stop:
+        return True, stop.value
 
 
 class _Stream(asyncio.Protocol):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gateway.domain.statement import ObjectRef
-from gateway.sql.functions import KEEPERS, Purity
+from gateway.domain.statement import Action, ObjectRef
+from gateway.sql.functions import COMPOSITE_FIELDS, KEEPERS, SET_RETURNING, Purity
 from gateway.sql.names import name_of
 from gateway.sql.scope import SYSTEM_COLUMNS, Rows, Scope
+from gateway.sql.settings import setting_effects
 from gateway.sql.values import CONSTANT, UNPROVEN, Value, union
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def evaluate(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
         walk.use_as_filter(evaluate(walk, node.expression.this, scope))
         return evaluate(walk, node.this, scope)
     if kind is exp.WithinGroup:
-        return union((evaluate(walk, node.this, scope), ordering(walk, node.expression, scope)))
+        ordered = ordering(walk, node.expression, scope)
+        walk.use_as_filter(ordered)
+        return union((evaluate(walk, node.this, scope), ordered))
     if kind is exp.Order:
         walk.use_as_filter(ordering(walk, node, scope))
         return evaluate(walk, node.this, scope) if node.this is not None else CONSTANT
@@ -154,7 +157,8 @@ def _dot(walk: Walk, node: exp.Expr, scope: Scope) -> Value:
             walk.note(values[0])
             return values[0]
     value = evaluate(walk, inner, scope)
-    if walk.catalog is None or not walk.catalog.has_field(field) or walk.catalog.functions(field):
+    known = walk.catalog is not None and (walk.catalog.has_field(field) or field in COMPOSITE_FIELDS)
+    if walk.catalog is None or not known or walk.catalog.functions(field):
         # ``(x).f`` also means ``f(x)``.
         walk.unknown("unsupported name")
         return Value(value.sources, proven=False)
@@ -172,6 +176,8 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
         return union([evaluate(walk, argument, scope) for argument in arguments])
     if name == "current of" and not schema:
         return CONSTANT
+    if name == "set_config" and schema in ("", "pg_catalog"):
+        return _set_config(walk, arguments, scope)
     if name == "current_setting" and schema in ("", "pg_catalog"):
         return _current_setting(walk, arguments, scope)
     purity = walk.purity(schema, name)
@@ -183,6 +189,8 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
             walk.use_as_filter(value)
         return CONSTANT
     joined = union(values)
+    if name in SET_RETURNING:
+        walk.use_as_filter(joined)  # how many rows there are tells something of it
     if name in KEEPERS and (joined.sources or not joined.proven):
         walk.copies_data = True
     if purity is Purity.UNKNOWN:
@@ -203,3 +211,23 @@ def _current_setting(walk: Walk, arguments: list[exp.Expr], scope: Scope) -> Val
         return CONSTANT
     walk.unknown("function current_setting")
     return UNPROVEN
+
+
+def _set_config(walk: Walk, arguments: list[exp.Expr], scope: Scope) -> Value:
+    """SET as a function: fine where it is plain which setting gets a value that nothing stored goes into."""
+    walk.literals_matter = True
+    value = union([evaluate(walk, argument, scope) for argument in arguments])
+    first = arguments[0] if arguments else None
+    plain = isinstance(first, exp.Literal) and first.is_string and not value.sources and value.proven
+    if not plain or walk.catalog is None or walk.catalog.functions("set_config"):
+        walk.unknown("function set_config")
+        walk.effects |= setting_effects("all")
+        walk.actions.add(Action.CALL)
+        walk.copies_data = True
+        return Value(value.sources, proven=False)
+    setting = str(first.this).lower() if first is not None else ""
+    walk.functions.add(ObjectRef("pg_catalog", "set_config", "function"))
+    walk.actions.add(Action.SET)
+    walk.settings.add(setting)
+    walk.effects |= setting_effects(setting)
+    return CONSTANT

@@ -137,4 +137,6 @@ def collect(
         copies_data=walk.copies_data,
         opaque=tuple(walk.opaque),
         session_effects=frozenset(walk.effects),
+        # Several settings have no one name; "" counts as any.
+        detail=next(iter(walk.settings)) if len(walk.settings) == 1 else "",
     )

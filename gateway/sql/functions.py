@@ -180,21 +180,29 @@ HARMLESS_RELATIONS = frozenset(
     """pg_aggregate pg_am pg_amop pg_amproc pg_attrdef pg_attribute pg_auth_members pg_available_extension_versions
     pg_available_extensions pg_cast pg_class pg_collation pg_constraint pg_conversion pg_database pg_db_role_setting
     pg_default_acl pg_depend pg_description pg_enum pg_event_trigger pg_extension pg_foreign_data_wrapper
-    pg_foreign_table pg_group pg_index pg_indexes pg_inherits pg_init_privs pg_language pg_largeobject_metadata pg_locks
-    pg_matviews pg_namespace pg_opclass pg_operator pg_opfamily pg_parameter_acl pg_partitioned_table pg_policies
-    pg_policy pg_proc pg_publication pg_publication_namespace pg_publication_rel pg_publication_tables pg_range
-    pg_rewrite pg_roles pg_rules pg_sequence pg_sequences pg_settings pg_shdepend pg_shdescription pg_statistic_ext
-    pg_stat_all_indexes pg_stat_all_tables pg_stat_bgwriter pg_stat_database pg_stat_sys_indexes pg_stat_sys_tables
-    pg_stat_user_functions pg_stat_user_indexes pg_stat_user_tables pg_statio_all_indexes pg_statio_all_sequences
-    pg_statio_all_tables pg_statio_user_indexes pg_statio_user_sequences pg_statio_user_tables pg_subscription_rel
-    pg_tables pg_tablespace pg_timezone_abbrevs pg_timezone_names pg_transform pg_trigger pg_ts_config pg_ts_config_map
-    pg_ts_dict pg_ts_parser pg_ts_template pg_type pg_user pg_views""".split()
+    pg_foreign_server pg_foreign_table pg_group pg_index pg_indexes pg_inherits pg_init_privs pg_language
+    pg_largeobject_metadata pg_locks pg_matviews pg_namespace pg_opclass pg_operator pg_opfamily pg_parameter_acl
+    pg_partitioned_table pg_policies pg_policy pg_proc pg_publication pg_publication_namespace pg_publication_rel
+    pg_publication_tables pg_range pg_rewrite pg_roles pg_rules pg_sequence pg_sequences pg_settings pg_shdepend
+    pg_shdescription pg_statistic_ext pg_stat_all_indexes pg_stat_all_tables pg_stat_bgwriter pg_stat_database
+    pg_stat_gssapi pg_stat_sys_indexes pg_stat_sys_tables pg_stat_user_functions pg_stat_user_indexes
+    pg_stat_user_tables pg_statio_all_indexes pg_statio_all_sequences pg_statio_all_tables pg_statio_user_indexes
+    pg_statio_user_sequences pg_statio_user_tables pg_subscription pg_subscription_rel pg_tables pg_tablespace
+    pg_timezone_abbrevs pg_timezone_names pg_transform pg_trigger pg_ts_config pg_ts_config_map pg_ts_dict
+    pg_ts_parser pg_ts_template pg_type pg_user pg_user_mapping pg_user_mappings pg_views""".split()
 )
 """Relations of pg_catalog that show the schema and counters. The others show stored values (pg_stats), other people's
 statements (pg_stat_activity), or secrets (pg_authid)."""
 
-LEAKY_SYSTEM_COLUMNS = frozenset({("pg_attribute", "attmissingval")})
-"""Columns of harmless relations that hold stored values."""
+LEAKY_SYSTEM_COLUMNS = frozenset(
+    {
+        ("pg_attribute", "attmissingval"),
+        ("pg_subscription", "subconninfo"),
+        ("pg_user_mapping", "umoptions"),
+        ("pg_user_mappings", "umoptions"),
+    }
+)
+"""Columns of harmless relations that hold stored values, or passwords."""
 
 FUNCTION_COLUMNS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("json_array_elements", "json_array_elements_text"), ("value",)),
@@ -215,8 +223,28 @@ FUNCTION_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The result columns of functions in FROM that have names of their own."""
 
+COMPOSITE_FIELDS = frozenset({"x", "n"})
+"""Fields of ``_pg_expandarray``'s result, which JDBC drivers take apart; other results are listed in FROM."""
+
 SCALAR_SET_FUNCTIONS = frozenset(
     """generate_series generate_subscripts regexp_matches regexp_split_to_table string_to_table json_object_keys
     jsonb_object_keys jsonb_path_query unnest""".split()
 )
 """Functions in FROM whose one column is called like the alias (unnest can have others)."""
+
+SET_RETURNING = (
+    SCALAR_SET_FUNCTIONS
+    | frozenset(FUNCTION_COLUMNS)
+    | frozenset(
+        """json_populate_recordset jsonb_populate_recordset json_to_recordset jsonb_to_recordset jsonb_path_query_tz
+        ts_debug each skeys svals regexp_split_to_table""".split()
+    )
+)
+"""Functions that make as many rows as their arguments say."""
+
+SCALAR_ARRAYS = frozenset(
+    """int2vector oidvector _bool _bytea _char _name _int2 _int4 _int8 _text _oid _varchar _bpchar _float4 _float8
+    _numeric _date _time _timetz _timestamp _timestamptz _interval _uuid _json _jsonb _inet _cidr _xml _aclitem
+    _regclass _regtype _regproc""".split()
+)
+"""Array types whose elements are no rows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import pickle
 import tempfile
@@ -91,9 +92,7 @@ class Analyser:
     def _submit(self, text: str, state: NameResolution, path: str | None) -> Future[Analysis]:
         if self._pool is None:
             # A fresh interpreter: the gateway's own process has threads and sockets that a fork would copy.
-            self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=get_context("spawn"), initializer=_lower_priority
-            )
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_prepare)
         return self._pool.submit(_work, text, state, path, self._limits)
 
     def _ship(self, catalog: Catalog) -> str:
@@ -134,7 +133,8 @@ class _Loaded:
     catalog: Catalog | None = None
 
 
-def _lower_priority() -> None:
+def _prepare() -> None:
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)  # its messages quote statements
     with contextlib.suppress(OSError):
         os.nice(5)
 

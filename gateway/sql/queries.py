@@ -82,6 +82,8 @@ def _recursive(walk: Walk, name: str, cte: exp.Expr, parent: Scope | None, visib
         visible[name] = rename(rows, cte.args["alias"])
         following = _union_rows(walk, rows, query(walk, body.expression, parent, visible))
         if [c.value for c in following.columns] == [c.value for c in rows.columns]:
+            if _compares(body):
+                walk.use_as_filter(following.everything())
             _set_clauses(walk, body, following, parent, visible)
             return following
         rows = following
@@ -114,8 +116,15 @@ def _set_operation(walk: Walk, node: exp.SetOperation, parent: Scope | None, cte
     right = query(walk, node.expression, parent, ctes)
     predicate = predicates.weaker(predicate, walk.query_predicate)
     rows = _union_rows(walk, left, right)
+    if _compares(node):
+        walk.use_as_filter(rows.everything())
     _set_clauses(walk, node, rows, parent, ctes)
     return rows
+
+
+def _compares(node: exp.SetOperation) -> bool:
+    """Whether rows are compared: every set operation does but UNION ALL."""
+    return not isinstance(node, exp.Union) or bool(node.args.get("distinct"))
 
 
 def _set_clauses(walk: Walk, node: exp.Expr, rows: Rows, parent: Scope | None, ctes: Mapping[str, Rows]) -> None:
@@ -179,7 +188,9 @@ def select(walk: Walk, node: exp.Select, parent: Scope | None, ctes: Mapping[str
     for window in args.get("windows") or ():
         _named_window(walk, window, scope)
     distinct = args.get("distinct")
-    if distinct is not None and distinct.args.get("on") is not None:
+    if distinct is not None and distinct.args.get("on") is None:
+        walk.use_as_filter(rows.everything())
+    elif distinct is not None:
         on = distinct.args["on"]
         _order_items(walk, on.expressions if isinstance(on, exp.Tuple) else [on], rows, scope)
     order = args.get("order")

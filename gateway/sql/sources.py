@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gateway.sql.clauses import refuse_others, rename
-from gateway.sql.functions import FUNCTION_COLUMNS, SCALAR_SET_FUNCTIONS, SYSTEM_SCHEMAS
+from gateway.sql.functions import (
+    FUNCTION_COLUMNS,
+    SCALAR_ARRAYS,
+    SCALAR_SET_FUNCTIONS,
+    SYSTEM_SCHEMAS,
+    TRUSTED_EXTENSIONS,
+)
 from gateway.sql.names import name_of
 from gateway.sql.scope import Item, Rows, Scope, Source
 from gateway.sql.values import NamedValue, union
@@ -146,16 +152,22 @@ def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | 
     dotted = exp.Dot(this=exp.Identifier(this=schema), expression=function) if schema else function
     value = walk.expression(dotted, scope)
     value = union((value,))
+    walk.use_as_filter(value)  # how many rows there are tells something of it
     shown = name_of(alias.this) if alias is not None and alias.this is not None else name
     listed = alias.args.get("columns") if alias is not None else None
-    known = schema in ("", *SYSTEM_SCHEMAS) and walk.catalog is not None and not walk.catalog.functions(name)
+    known = schema in ("", *SYSTEM_SCHEMAS) and walk.catalog is not None
+    known = known and all(theirs.extension in TRUSTED_EXTENSIONS for theirs in walk.catalog.functions(name))
     if listed and isinstance(listed[0], exp.ColumnDef):
         names: tuple[str, ...] = tuple(name_of(item.this) for item in listed)
         complete = True
     elif known and name in FUNCTION_COLUMNS:
         names, complete = FUNCTION_COLUMNS[name], True
+    elif known and name == "unnest":
+        arguments = function.expressions
+        names = (shown,) if len(arguments) == 1 else ("unnest",) * len(arguments)
+        complete = all(_holds_scalars(walk, argument, scope) for argument in arguments)
     elif known and name in SCALAR_SET_FUNCTIONS:
-        names, complete = (shown,), name != "unnest"
+        names, complete = (shown,), True
     else:
         names, complete = (shown,), False
     if node.args.get("ordinality"):
@@ -168,6 +180,21 @@ def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | 
     else:
         rows = Rows([NamedValue(name_of(item), value) for item in listed], complete=False)
     return Source(shown, rows.columns, complete=rows.complete)
+
+
+def _holds_scalars(walk: Walk, argument: exp.Expr, scope: Scope) -> bool:
+    """Whether an array's elements are surely no rows, which unnest would take apart into columns."""
+    if isinstance(argument, exp.Array):
+        return all(isinstance(element, (exp.Literal, exp.Parameter, exp.Null)) for element in argument.expressions)
+    if not isinstance(argument, exp.Column) or walk.catalog is None:
+        return False
+    value = walk.expression(argument, scope)
+    if not value.bare or not value.proven or len(value.sources) != 1:
+        return False
+    (source,) = value.sources
+    relation = walk.catalog.relation(source.schema, source.table)
+    types = {column.name: column.type_name for column in relation.columns} if relation is not None else {}
+    return types.get(source.column, "") in SCALAR_ARRAYS
 
 
 def _lateral(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Source:

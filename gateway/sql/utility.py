@@ -14,21 +14,12 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.facts import QUERY_WORDS, WRITE_WORDS, query_facts, unknown
 from gateway.sql.lexer import Kind, Token
 from gateway.sql.reader import Reader
+from gateway.sql.settings import setting_effects
 from gateway.sql.state import NameResolution
 
 Found = tuple[StatementFacts, bool]
 """Facts, and whether the literals of the text matter to them."""
 
-_NAME_SETTINGS = frozenset({"search_path", "role", "session_authorization"})
-_LANGUAGE_SETTINGS = frozenset(
-    {
-        "standard_conforming_strings",
-        "backslash_quote",
-        "escape_string_warning",
-        "client_encoding",
-        "transform_null_equals",
-    }
-)
 _TRANSACTION_WORDS = frozenset("begin start commit end rollback abort savepoint release".split())
 _EVERY_EFFECT = frozenset(SessionEffect)
 
@@ -59,16 +50,6 @@ def _plain(kind: str, *actions: Action, detail: str = "", effects: Iterable[Sess
 
 
 # --- the session ------------------------------------------------------------------------------------------------------
-
-
-def setting_effects(name: str) -> frozenset[SessionEffect]:
-    """What changing a setting does to the meaning of later statements."""
-    effects: set[SessionEffect] = set()
-    if name in _NAME_SETTINGS or name == "all":
-        effects.add(SessionEffect.NAME_RESOLUTION)
-    if name in _LANGUAGE_SETTINGS or name == "all":
-        effects.add(SessionEffect.LANGUAGE)
-    return frozenset(effects)
 
 
 def _setting_name(reader: Reader) -> str:

@@ -44,6 +44,8 @@ class Walk:
         self.written: set[ColumnRef] = set()
         self.filtered: set[ColumnRef] = set()
         self.effects: set[SessionEffect] = set()
+        self.settings: set[str] = set()
+        """Settings that a function changes."""
         self.opaque: dict[str, None] = {}
         self.reads_everything = False
         self.copies_data = False

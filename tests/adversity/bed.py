@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_ports
 
 T = TypeVar("T")
+FIGURES = logging.getLogger("tests.figures")
+"""Takes what was measured; ``--log-cli-level=info`` shows it."""
 
 ANA, BOB = "ana@example.com", "bob@example.com"
 TOKENS = {ANA: "qg_ana-token-0123456789abcdef", BOB: "qg_bob-token-0123456789abcdef"}

@@ -32,6 +32,7 @@ def bed(sturdy_server: PostgresServer, tmp_path: Path) -> Iterator[Bed]:
 @pytest.fixture(scope="module")
 def running_bed(sturdy_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A running gateway that the tests of a module share: what one does must not trouble the next."""
+    sturdy_server.psql("TRUNCATE items", database="adversity")
     with bed_in(tmp_path_factory.mktemp("bed"), sturdy_server) as made:
         made.document["limits"] |= {"max_sessions": 60}
         made.start()

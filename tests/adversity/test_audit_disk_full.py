@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import resource
 
 import asyncpg
@@ -85,11 +86,14 @@ def test_bound_of_the_audit_reached(bed: Bed) -> None:
     async def story() -> None:
         session = await bed.connect()
         with pytest.raises(asyncpg.PostgresError) as caught:
-            for number in range(3000):
-                await session.execute(f"INSERT INTO items VALUES ({number}, 'x')")
+            await write_for_ever(session)
         said = caught.value.__cause__ or caught.value  # the driver wraps a last word in an error of its own
         assert isinstance(said, asyncpg.PostgresError)
         assert said.sqlstate == "58030"
+
+    async def write_for_ever(session: asyncpg.Connection) -> None:
+        for number in itertools.count():
+            await session.execute(f"INSERT INTO items VALUES ({number}, 'x')")
 
     bed.run(story())
     status, body = bed.health()

@@ -12,7 +12,7 @@ import time
 import asyncpg
 import pytest
 
-from tests.adversity.bed import ANA, RESOURCE, Bed, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, eventually
 from tests.adversity.raw import RawClient
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
@@ -38,7 +38,7 @@ def test_a_killed_client_leaves_nothing_running(running_bed: Bed) -> None:
     gone = eventually(lambda: _sleeping(bed) == 0)
     eventually(lambda: bed.backends() == 0)
     eventually(lambda: bed.health()[1]["sessions"] == 0)
-    print(f"the query was gone {gone:.2f} s after its client")
+    FIGURES.info(f"the query was gone {gone:.2f} s after its client")
     assert gone < 5
     # The last word of the database is in the audit, although nobody was there to hear it.
     eventually(lambda: ("failure", "57014") in bed.outcomes("SELECT pg_sleep(600)"))
@@ -55,7 +55,7 @@ def test_a_client_that_stops_reading_costs_little_and_may_go_on(running_bed: Bed
     time.sleep(1)
     growth = bed.memory() - before
     slowest = bed.run(_quick_queries(bed, 50))
-    print(f"{rows} rows wait: {growth / MEBIBYTE:.2f} MiB more, slowest other query {slowest * 1000:.0f} ms")
+    FIGURES.info(f"{rows} rows wait: {growth / MEBIBYTE:.2f} MiB more, slowest other query {slowest * 1000:.0f} ms")
     assert growth < 2 * MEBIBYTE
     assert slowest < 2
     assert reader.count_rows() == rows
@@ -105,7 +105,7 @@ def test_silent_clients_are_sent_away_and_hold_up_nobody(running_bed: Bed, what:
         while client.recv(1000):
             pass
         client.close()
-    print(f"{what}: sent away after {time.monotonic() - start:.1f} s")
+    FIGURES.info(f"{what}: sent away after {time.monotonic() - start:.1f} s")
     assert bed.run(_quick_queries(bed, 5)) < 2
     eventually(lambda: bed.health()[1]["sessions"] == 0)
 

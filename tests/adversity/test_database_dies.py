@@ -12,7 +12,7 @@ import pytest
 
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_port
-from tests.adversity.bed import ANA, RESOURCE, Bed, bed_in, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, bed_in, eventually
 from tests.adversity.load import Writers, statements_by_row, stored_rows
 from tests.adversity.raw import RawClient
 
@@ -47,7 +47,7 @@ def test_killed_under_load_and_back(bed: Bed) -> None:
         assert isinstance(said, asyncpg.PostgresError), (number, repr(error), repr(error.__cause__))
         assert said.sqlstate in CLEAN, (number, said.sqlstate, str(said))
     after = [moment - back for moment in writers.written.values() if moment > back]
-    print(
+    FIGURES.info(
         f"{len(writers.written)} rows, {len(writers.failures)} errors, first row {min(after):.2f} s after the restart"
     )
     assert min(after) < 2
@@ -143,7 +143,7 @@ def test_a_silent_database_holds_up_only_its_own_clients(odd_bed: Bed) -> None:
         return time.monotonic() - start
 
     took = bed.run(story())
-    print(f"clients of the silent database were told after {took:.1f} s")
+    FIGURES.info(f"clients of the silent database were told after {took:.1f} s")
     assert took < 8
     eventually(lambda: bed.health()[1]["sessions"] == 0)
 

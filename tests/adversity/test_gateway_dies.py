@@ -6,7 +6,7 @@ import asyncio
 
 import asyncpg
 
-from tests.adversity.bed import Bed, eventually
+from tests.adversity.bed import FIGURES, Bed, eventually
 from tests.adversity.load import Writers, statements_by_row, stored_rows
 
 
@@ -32,7 +32,8 @@ def test_every_committed_write_has_its_intent(bed: Bed) -> None:
     assert writers.written.keys() <= stored
     missing = {number for number in stored if ("intent", "") not in audited[number]}
     assert not missing
-    print(f"{len(stored)} rows, all with an intent; outcomes of {sum(len(found) > 1 for found in audited.values())}")
+    known = sum(len(found) > 1 for found in audited.values())
+    FIGURES.info(f"{len(stored)} rows, all with an intent; outcomes of {known}")
 
     bed.start()
 

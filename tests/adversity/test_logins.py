@@ -9,7 +9,7 @@ import time
 import asyncpg
 import pytest
 
-from tests.adversity.bed import ANA, RESOURCE, Bed, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, eventually
 from tests.adversity.raw import RawClient
 
 FAILED = "session.login_failed"
@@ -40,7 +40,7 @@ def test_unknown_users_and_wrong_tokens_look_alike(running_bed: Bed) -> None:
     assert answers["known"] == answers["unknown"]
     assert len(answers["known"]) == 1
     known, unknown = statistics.median(times["known"]), statistics.median(times["unknown"])
-    print(f"median until refused: known {known * 1000:.2f} ms, unknown {unknown * 1000:.2f} ms")
+    FIGURES.info(f"median until refused: known {known * 1000:.2f} ms, unknown {unknown * 1000:.2f} ms")
     assert abs(known - unknown) < 0.25 * max(known, unknown) + 0.002
 
 
@@ -89,7 +89,7 @@ def test_guessing_does_not_slow_the_others(running_bed: Bed) -> None:
         return quiet, busy, guesses
 
     quiet, busy, guesses = bed.run(story())
-    print(f"median query {quiet * 1000:.2f} ms, under {guesses} wrong logins {busy * 1000:.2f} ms")
+    FIGURES.info(f"median query {quiet * 1000:.2f} ms, under {guesses} wrong logins {busy * 1000:.2f} ms")
     assert guesses > 20
     # The guessing clients themselves run in this process and take their share of the same machine.
     assert busy < quiet + 0.1

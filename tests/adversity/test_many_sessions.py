@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from tests.adversity.bed import Bed, eventually
+from tests.adversity.bed import FIGURES, Bed, eventually
 
 SESSIONS = 500
 PER_SESSION = 160 * 1024
@@ -47,7 +47,7 @@ def test_five_hundred_sessions_come_and_go(bed: Bed) -> None:
     memory, descriptors = bed.memory(), bed.descriptors()
     crowded_memory, crowded_descriptors = bed.run(_crowd(bed))
     gc.collect()
-    print(f"per session: {(crowded_memory - memory) / SESSIONS / 1024:.1f} KiB")
+    FIGURES.info(f"per session: {(crowded_memory - memory) / SESSIONS / 1024:.1f} KiB")
     assert bed.upstream("SELECT count(*) FROM items") == str(3 * SESSIONS)
     assert crowded_descriptors <= descriptors + 2 * SESSIONS + 10
     assert crowded_memory - memory < SESSIONS * PER_SESSION
@@ -59,7 +59,7 @@ def test_five_hundred_sessions_come_and_go(bed: Bed) -> None:
     after_first = bed.memory()
     bed.run(_visitors(bed))
     eventually(lambda: bed.descriptors() <= descriptors + 2)
-    print(f"after: {(bed.memory() - after_first) / 1024:.0f} KiB more than after the first crowd")
+    FIGURES.info(f"after: {(bed.memory() - after_first) / 1024:.0f} KiB more than after the first crowd")
     assert bed.memory() - after_first < 6 * 1024 * 1024
 
 

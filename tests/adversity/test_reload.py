@@ -27,6 +27,7 @@ MASK = {
 
 @pytest.fixture(scope="module")
 def module_bed(sturdy_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    sturdy_server.psql("TRUNCATE items", database="adversity")
     with bed_in(tmp_path_factory.mktemp("reload"), sturdy_server) as made:
         made.start()
         yield made

@@ -13,7 +13,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 
 from tests.corpora.wire import cells_of
@@ -116,13 +116,16 @@ class Needles:
     """In lower case and without anything but letters and digits."""
 
     def find(self, received: bytes) -> list[str]:
-        """The canaries that are in what was received, each with its disguise."""
-        found: dict[str, None] = {}
-        received = _REFERENCE.sub(b"", received)
-        folded = received.lower()
+        """The canaries that are in the messages that were received, each with its disguise."""
         # A value may also be taken apart into cells, along a row or down a column.
-        rows, columns = cells_of(received)
-        views = [_SPOILED.sub(b"", view) for view in (folded, rows.lower(), columns.lower())]
+        return self.find_in(received, *cells_of(received))
+
+    def find_in(self, data: bytes, *others: bytes) -> list[str]:
+        """The canaries that are in ``data``; what is only text may also be in one of the ``others``."""
+        found: dict[str, None] = {}
+        received = _REFERENCE.sub(b"", data)
+        folded = received.lower()
+        views = [_SPOILED.sub(b"", view) for view in (folded, *map(bytes.lower, others))]
         for needle, name in self.raw.items():
             if needle in received:
                 found[name] = None
@@ -254,7 +257,7 @@ def _of_date(name: str, day: date) -> Iterator[tuple[bytes, str]]:
         day.isoformat()[::-1],
         day.strftime("%b %d"),
         str(day.toordinal() + 1721425),
-        str(int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())),
+        str(int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())),
     )
     for form in forms:
         yield form.lower().encode(), f"{name}: {form}"

@@ -118,7 +118,7 @@ def _one(ours: Result, theirs: Result, case: Case, hidden: Needles, *, last: boo
     for index, name in enumerate(theirs.names):
         mine, real = ([row[index] for row in rows] for rows in (ours.rows, theirs.rows))
         computed = last and index + 1 in case.masks | case.varies
-        if mine != real and not computed and not hidden.find(_message(real)):
+        if mine != real and not computed and not hidden.find_in(_message(real)):
             if sorted(map(repr, mine)) == sorted(map(repr, real)):
                 continue  # in another order, which nobody asked for
             at = next(i for i, pair in enumerate(zip(mine, real, strict=True)) if pair[0] != pair[1])
@@ -144,7 +144,7 @@ def _psql(stage: Stage, hidden: Needles) -> list[Comparison]:
     compared = []
     for i, command in enumerate(commands):
         theirs, ours = (sections.get(i, "nothing") for sections in printed)
-        if hidden.find(ours.encode()):
+        if hidden.find_in(ours.encode()):
             difference = "a canary"
         else:
             difference = "" if ours == theirs else f"{ours[:200]!r}, directly {theirs[:200]!r}"

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_port
-from tests.adversity.bed import eventually
+from tests.adversity.bed import FIGURES, eventually
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -101,7 +101,7 @@ def test_the_tour_keeps_its_promises(postgres_server: PostgresServer) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "demo", "--tour"], capture_output=True, text=True, timeout=80
     )
-    print(f"tour: {time.monotonic() - start:.1f} s")
+    FIGURES.info(f"tour: {time.monotonic() - start:.1f} s")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "promises kept" in done.stdout
     assert "✗" not in done.stdout

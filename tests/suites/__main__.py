@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main() -> int:
     if arguments.document:
         DOCUMENT.write_text(with_table(DOCUMENT.read_text(), exclusion_table(load_exclusions())))
         return 0
+    # As Ctrl-C does: servers, gateways and tests end with this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(highlight=False, soft_wrap=True, markup=False)
     reports: list[Report] = []
     for suite in SUITES:

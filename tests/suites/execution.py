@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,13 +50,20 @@ class SuiteBroken(Exception):
     """The suite ran no test."""
 
 
-def run_suite(suite: Suite, way: Way, folder: Path, *, targets: Sequence[str], only: Sequence[str] = ()) -> Results:
+class Stopped(Exception):
+    """The run was given up because somebody asked for it."""
+
+
+def run_suite(
+    suite: Suite, way: Way, folder: Path, stop: threading.Event, *, targets: Sequence[str], only: Sequence[str] = ()
+) -> Results:
     """Run the suite's ``targets`` (of these the tests in ``only``, if any) in ``folder``, which is new or empty.
 
-    After a test that hangs or takes its process down, the rest runs in a new process on a new server.
+    After a test that hangs or takes its process down, the rest runs in a new process on a new server. Setting ``stop``
+    ends the run with ``Stopped`` within a second or two.
     """
     python = environment((*map(pinned, suite.tools), *suite.extras))
-    run = _Run(suite, python, _lay_out(suite, folder), folder)
+    run = _Run(suite, python, _lay_out(suite, folder), folder, stop)
     for number in range(_ATTEMPTS):
         place = folder / f"attempt.{number}"
         place.mkdir()
@@ -91,11 +99,12 @@ def _prepare(suite: Suite, endpoint: Endpoint) -> None:
 class _Run:
     """Attempts to get through the tests; each goes on where the one before it ended."""
 
-    def __init__(self, suite: Suite, python: Path, place: Path, folder: Path) -> None:
+    def __init__(self, suite: Suite, python: Path, place: Path, folder: Path, stop: threading.Event) -> None:
         self._suite = suite
         self._python = python
         self._place = place
         self._folder = folder
+        self._stop = stop
         self._log = folder / "pytest.log"
         self.results: dict[str, Result] = {}
 
@@ -131,7 +140,7 @@ class _Run:
                 start_new_session=True,
             )
             try:
-                hung = _watch(process, output)
+                hung = _watch(process, output, self._stop)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
@@ -161,13 +170,15 @@ class _Run:
         return self._log.read_text(errors="replace")
 
 
-def _watch(process: subprocess.Popen[bytes], output: Path) -> bool:
+def _watch(process: subprocess.Popen[bytes], output: Path, stop: threading.Event) -> bool:
     """Wait for the end of the process; True if it stopped making progress."""
     size, since = 0, time.monotonic()
     while True:
         try:
             process.wait(timeout=1)
         except subprocess.TimeoutExpired:
+            if stop.is_set():
+                raise Stopped from None
             grown = output.stat().st_size
             if grown != size:
                 size, since = grown, time.monotonic()

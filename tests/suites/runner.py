@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +86,20 @@ def run_both_ways(suite: Suite, targets: Sequence[str], *, keep: Path | None = N
 
 
 def _both(suite: Suite, targets: Sequence[str], folder: Path, *, only: Sequence[str] = ()) -> tuple[Results, Results]:
+    stop = threading.Event()
+
     def run(way: Way) -> Results:
         place = folder / way
         place.mkdir(parents=True)
-        return run_suite(suite, way, place, targets=targets, only=only)
+        return run_suite(suite, way, place, stop, targets=targets, only=only)
 
     with ThreadPoolExecutor(2) as pool:
-        direct, gateway = pool.map(run, (Way.DIRECT, Way.GATEWAY))
-    return direct, gateway
+        direct, gateway = pool.submit(run, Way.DIRECT), pool.submit(run, Way.GATEWAY)
+        try:
+            wait((direct, gateway), return_when=FIRST_EXCEPTION)
+            for done in (direct, gateway):
+                if done.done():
+                    done.result()
+        finally:
+            stop.set()  # of no effect where both have ended
+    return direct.result(), gateway.result()

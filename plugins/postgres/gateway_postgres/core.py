@@ -24,6 +24,7 @@ class Core:
         "ask_down",
         "ask_up",
         "catalog_touched",
+        "catalog_uncertain",
         "closed",
         "counter",
         "deadline_set",
@@ -65,7 +66,10 @@ class Core:
         """The question on whose answer the server's next message waits."""
         self.waiting_for_drain = False
         """The client's next message waits until nothing is pending, so that the state can be probed."""
+        self.catalog_uncertain = False
+        """A schema change was sent, and its transaction has not ended yet."""
         self.catalog_touched = False
+        """A schema change was made, and its transaction has not ended yet."""
         self.abandoned = False
         """The client is gone; what it started is still being awaited."""
         self.closed = False

@@ -150,8 +150,6 @@ class Pending:
         undo: Undo | None = None,
     ) -> None:
         self.kind = kind
-        self.generation = 0
-        """How many Syncs were sent before it: messages of one generation succeed or fail together."""
         self.ruling = ruling
         self.record = record
         self.drop = drop
@@ -159,6 +157,8 @@ class Pending:
         self.prepared = prepared
         self.portal = portal
         self.undo = undo
+        self.generation = 0
+        """How many Syncs were sent before it, where it changes a name: such messages succeed or fail together."""
         self.mask: RowMask | None = None
         """How the rows of the result under way are masked."""
         self.mask_known = ruling is None or not ruling.masked
@@ -207,9 +207,9 @@ class Pipeline:
 
     def expect(self, pending: Pending) -> None:
         """Append an answer to wait for."""
-        pending.generation = self.generation
         undo = pending.undo
         if undo is not None:
+            pending.generation = self.generation
             undo.table.unsettled[undo.name] = pending
         self.queue.append(pending)
 

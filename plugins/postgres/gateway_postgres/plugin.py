@@ -30,6 +30,7 @@ from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 from gateway_postgres.relay import PostgresRelay
 from gateway_postgres.sampling import sample
 from gateway_postgres.session import PROBE_TEXTS, initial_state
+from gateway_postgres.wire.frontend import Terminate
 from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest
 from gateway_postgres.wire.upstream import run_queries, upstream_login
 
@@ -39,6 +40,14 @@ _TLS_RECORD = 0x16
 _SSL_REQUEST = SslRequest().encode()
 _GSS_REQUEST = GssEncRequest().encode()
 _ALPN = "postgresql"
+_READING = (
+    "SET default_transaction_read_only = on",
+    # Well below deadlock_timeout: where a schema change holds what the catalog's functions want to look at, it is the
+    # gateway that gives way, never a client.
+    "SET lock_timeout = '200ms'",
+    "SET statement_timeout = '20s'",
+)
+"""How the gateway's own session is set up before it reads a catalog."""
 
 
 class PostgresAdapter:
@@ -158,8 +167,10 @@ def _introspect(
         "client_encoding": "UTF8",
     }
     login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
-    results = yield from run_queries(CATALOG_QUERIES, leftover=login.leftover)
-    return build_catalog(results)
+    results = yield from run_queries((*_READING, *CATALOG_QUERIES), leftover=login.leftover)
+    catalog = build_catalog(results[len(_READING) :])
+    yield Terminate().encode()
+    return catalog
 
 
 def _initial_state(
@@ -168,6 +179,7 @@ def _initial_state(
     parameters = {"user": credentials.username, "database": database, "client_encoding": "UTF8"}
     login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
     answers = yield from run_queries(PROBE_TEXTS, leftover=login.leftover)
+    yield Terminate().encode()
     return initial_state(login.parameters, [rows[0][0] or "" for rows in answers])
 
 

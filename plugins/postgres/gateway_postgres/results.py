@@ -314,7 +314,6 @@ class ServerStream:
         ruling = pending.ruling
         if ruling is not None and SessionEffect.CATALOG in ruling.analysis.session_effects:
             core.catalog_touched = True
-            core.effects.append(CatalogChanged())
         replacement: bytes | None = _DROP if pending.drop else None
         limited = pending.limited
         if pending.kind is Kind.EXECUTE:
@@ -375,6 +374,8 @@ class ServerStream:
         core.tracker.ready(status, last=not pipeline.queue)
         if status == _IDLE:
             pipeline.end_transaction()
+            if not pipeline.queue:
+                core.catalog_uncertain = False
             if core.catalog_touched:
                 core.catalog_touched = False
                 core.effects.append(CatalogChanged())
@@ -391,12 +392,14 @@ class ServerStream:
         """The answer at the front of the queue is complete."""
         core = self._core
         pipeline = core.pipeline
-        waited = pipeline.awaiting is not None
-        pipeline.pop()
-        queue = pipeline.queue
-        if not queue or core.deadline_set or queue[0].record is not None:
+        if pipeline.awaiting is None:
+            pipeline.pop()
+            queue = pipeline.queue
+            if not queue or core.deadline_set or queue[0].record is not None:
+                self._next()
+        else:
+            pipeline.pop()
             self._next()
-        if waited:
             self._client.resume()
 
     def _next(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.domain.audit import SessionEventKind
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import Login, PasswordCredentials
+from gateway.domain.identity import AccessToken, Login, PasswordCredentials
 from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action
@@ -302,16 +302,16 @@ class Startup:
                 self.effects.append(SendDownstream(data))
             case Accepted(token, data):
                 self.effects.append(SendDownstream(data))
-                self._identified(token.principal)
+                self._identified(token.principal, token)
             case Refused(reason):
                 raise AuthenticationError(reason)
             case PasswordGiven(password):
                 self._phase = Phase.AUTHENTICATE
                 self._ask_host(AskAuthenticate(self._context, PasswordCredentials(self._context.user, password)))
 
-    def _identified(self, principal: Principal) -> None:
+    def _identified(self, principal: Principal, token: AccessToken | None = None) -> None:
         self._principal = principal
-        self.effects.append(Identified(self._context, principal))
+        self.effects.append(Identified(self._context, principal, token))
         if not self._settings.resolve_resource(self._resource):
             raise UnknownResource("the client asked for a resource that does not exist")
         self._phase = Phase.OPEN

@@ -169,10 +169,11 @@ class ClientStream:
 
     def _message(self, kind: int, data: bytes, start: int, stop: int) -> Outcome:
         pipeline = self._core.pipeline
-        if pipeline.skipping and kind not in (SYNC, TERMINATE):
-            return _DROP  # the server would discard it; what nobody looked at never gets there
-        if pipeline.copying:
-            return self._copy_in(kind)
+        if pipeline.skipping or pipeline.copying:
+            if pipeline.copying:
+                return self._copy_in(kind)
+            if kind not in (SYNC, TERMINATE):
+                return _DROP  # the server would discard it; what nobody looked at never gets there
         if kind == QUERY:
             return self._query(data, start, stop)
         if kind == BIND:
@@ -232,6 +233,9 @@ class ClientStream:
                 core.waiting_for_drain = True
                 self.probe_if_idle()
                 return None
+        if core.catalog_uncertain and core.masked:
+            # The catalog shows a schema change only when its transaction has ended.
+            state = replace(state, search_path=None)
         self._state = state
         if facts is not None:
             key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
@@ -289,6 +293,8 @@ class ClientStream:
         core = self._core
         analysis = ruling.analysis
         core.tracker.statement_sent(analysis)
+        if SessionEffect.CATALOG in analysis.session_effects:
+            core.catalog_uncertain = True
         special = not analysis.actions.isdisjoint(_SPECIAL)
         if special and Action.CURSOR in analysis.actions:
             core.pipeline.forget_portals()

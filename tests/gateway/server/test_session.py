@@ -114,7 +114,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.relay, self.host = Relay(), Host()
-        self.session = Session(self.host, "s1", self.relay, CONTEXT)  # type: ignore[arg-type]
+        self.session = Session(self.host, "s1", self.relay, CONTEXT)
         self.client, self.database = Transport(), Transport()
         self.from_client = ClientProtocol(self.session, lambda: None)
         self.from_client.connection_made(self.client)
@@ -212,7 +212,7 @@ def test_a_socket_that_is_closed_under_the_transport_does_not_keep_the_session()
 def test_a_session_given_up_before_its_socket_was_ready_does_not_begin() -> None:
     def story(stage: Stage) -> None:
         begun: list[int] = []
-        session = Session(stage.host, "s2", Relay(), CONTEXT)  # type: ignore[arg-type]
+        session = Session(stage.host, "s2", Relay(), CONTEXT)
         session.end(None)
         late = Transport()
         ClientProtocol(session, lambda: begun.append(1)).connection_made(late)
@@ -305,11 +305,8 @@ def test_no_timer_keeps_a_session_that_is_over() -> None:
         session.terminate(error)
         stage.from_client.connection_lost(None)
         stage.from_database.connection_lost(None)
-        timers = [
-            timer
-            for timer in asyncio.get_running_loop()._scheduled
-            if not timer.cancelled()  # type: ignore[attr-defined]
-        ]
+        scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        timers = [timer for timer in scheduled if not timer.cancelled()]
         assert not timers
         assert stage.host.closings == 1
         gone = weakref.ref(stage.client)

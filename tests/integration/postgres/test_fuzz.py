@@ -32,7 +32,7 @@ from tests.integration.postgres.raw import (
     wait_for,
 )
 
-SECONDS = float(os.environ.get("QUERYGATE_FUZZ_SECONDS", "12"))
+SECONDS = float(os.environ.get("QUERYGATE_FUZZ_SECONDS", "8"))
 GROWTH = 24 * 1024 * 1024
 """Bytes that the process may have grown by."""
 

@@ -223,7 +223,7 @@ def test_scram_with_one_of_several_tokens() -> None:
     stage = start(ANA, Listening((AskLogin, login)))
     _scram(stage, "second")
     lines = stage.settle()
-    assert "identified ana@example.com" in lines
+    assert "identified ana@example.com by token second" in lines
     assert lines[1].startswith(
         "client Authentication(10) + Authentication(11) + Authentication(12) + Authentication(0)"
     )

@@ -292,7 +292,8 @@ class Stage:
                 case CatalogChanged():
                     self._line("catalog changed")
                 case Identified():
-                    self._line(f"identified {effect.principal.name}")
+                    proof = "" if effect.token is None else f" by token {effect.token.id}"
+                    self._line(f"identified {effect.principal.name}{proof}")
                 case _:
                     asks.append(effect)
         for ask in asks:

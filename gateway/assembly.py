@@ -52,6 +52,13 @@ GATEWAY = Principal("querygate", PrincipalKind.SERVICE)
 """In whose name the gateway reads catalogs."""
 
 
+class _NoAudit:
+    """For decisions that nobody acts on: nothing is recorded, so nothing is amiss."""
+
+    healthy = True
+    reason = ""
+
+
 class _Live:
     """What plugins ask for at call time: it changes with the configuration, or is made after them."""
 
@@ -141,7 +148,7 @@ def inspect(config: Config) -> Inspection:
         databases=databases,
         snapshot=live.current,
         durability=lambda resource: Durability(reads=False, writes=False),
-        audit_trouble=lambda: None,
+        audit=_NoAudit(),
     )
     return Inspection(config, components, dispatcher, databases, upstreams, chain)
 
@@ -187,7 +194,7 @@ def assemble(config: Config) -> Assembly:
         databases=databases,
         snapshot=live.current,
         durability=durability,
-        audit_trouble=lambda: None if audit.healthy else audit.reason,
+        audit=audit,
     )
     gateway = Gateway(
         settings=ServerSettings(

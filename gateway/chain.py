@@ -33,7 +33,7 @@ from gateway.plugin.dispatch import Dispatcher
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import StatementAnalyser
 from gateway.protocol.effects import AskPlan, AskRuling
-from gateway.rulings import RulingBook
+from gateway.rulings import AuditHealth, RulingBook
 
 _READING: Final = frozenset(
     {
@@ -99,14 +99,13 @@ class Chain:
         databases: Databases,
         snapshot: Callable[[], Snapshot],
         durability: Callable[[Resource], Durability],
-        audit_trouble: Callable[[], str | None],
+        audit: AuditHealth,
     ) -> None:
         self._dispatcher = dispatcher
         self._databases = databases
         self._snapshot = snapshot
         self._durability = durability
-        self._audit_trouble = audit_trouble
-        """Why the audit cannot be written, or None."""
+        self._audit = audit
         self._books: dict[Hashable, RulingBook] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -127,8 +126,8 @@ class Chain:
         self, session: SessionContext, principal: Principal, resource_name: str, database_name: str | None
     ) -> tuple[Resource, str, Decision]:
         """Whether the principal may open a session; the resource, the upstream's database and the decision."""
-        if (trouble := self._audit_trouble()) is not None:
-            raise AuditError(trouble)
+        if not self._audit.healthy:
+            raise AuditError(self._audit.reason)
         resource = self._snapshot().resources.get(resource_name)
         if resource is None:
             raise UnknownResource("the client asked for a resource that does not exist")
@@ -164,7 +163,7 @@ class Chain:
         if book is None:
             if len(self._books) >= MAX_BOOKS:
                 self._books.clear()
-            book = RulingBook(lambda: database.epoch, lambda: self._audit_trouble() is None)
+            book = RulingBook(database, self._audit)
             self._books[key] = book
         book.masked = book.masked or masked
         return Scope(session, principal, resource, database, book, analyser)
@@ -186,8 +185,8 @@ class Chain:
             return _refused(decision, analysis, error)
 
     async def _rule(self, scope: Scope, ask: AskRuling) -> Ruling:
-        if (trouble := self._audit_trouble()) is not None:
-            raise AuditError(trouble)
+        if not self._audit.healthy:
+            raise AuditError(self._audit.reason)
         database = scope.database
         if database.stale:
             if scope.book.masked:

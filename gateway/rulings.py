@@ -7,7 +7,8 @@ which refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
+from typing import Protocol
 
 from gateway.domain.ruling import Ruling
 from gateway.sql.template import strip_literals
@@ -32,16 +33,33 @@ class Epoch:
     __slots__ = ()
 
 
+class HasEpoch(Protocol):
+    """Where the epoch is to be seen."""
+
+    epoch: Epoch
+
+
+class AuditHealth(Protocol):
+    """Whether the audit can be written."""
+
+    @property
+    def healthy(self) -> bool:
+        """While it is not, nothing may run."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is not."""
+
+
 class RulingBook:
-    """Implements ``gateway.protocol.adapter.RulingBook``. ``current`` gives the epoch; ``usable`` whether anything may
-    be found at all."""
+    """Implements ``gateway.protocol.adapter.RulingBook``. Nothing is found while the audit is not healthy."""
 
-    __slots__ = ("_current", "_epoch", "_scope", "_scopes", "_state", "_usable", "masked")
+    __slots__ = ("_audit", "_epoch", "_scope", "_scopes", "_source", "_state", "masked")
 
-    def __init__(self, current: Callable[[], Epoch], usable: Callable[[], bool]) -> None:
-        self._current = current
-        self._usable = usable
-        self._epoch = current()
+    def __init__(self, source: HasEpoch, audit: AuditHealth) -> None:
+        self._source = source
+        self._audit = audit
+        self._epoch = source.epoch
         self._scopes: dict[Hashable, _Scope] = {}
         self._state: Hashable = None
         self._scope = _Scope()
@@ -51,13 +69,13 @@ class RulingBook:
     @property
     def epoch(self) -> object:
         """Rulings of another epoch are void; while nothing may be found, all of them are."""
-        return self._current() if self._usable() else None
+        return self._source.epoch if self._audit.healthy else None
 
     def find(self, state: Hashable, key: bytes) -> Ruling | None:
         """The ruling for a statement's bytes in a session state."""
-        if self._epoch is not self._current():
+        if self._epoch is not self._source.epoch:
             self._clear()
-        if not self._usable():
+        if not self._audit.healthy:
             return None
         scope = self._scope_of(state)
         ruling = scope.exact.get(key)
@@ -69,7 +87,7 @@ class RulingBook:
 
     def store(self, state: Hashable, key: bytes, ruling: Ruling, *, by_template: bool) -> None:
         """Keep a ruling, unless its epoch is over. ``by_template``: it holds for any literals in the same places."""
-        if ruling.epoch is not self._current():
+        if ruling.epoch is not self._source.epoch:
             return
         if self._epoch is not ruling.epoch:
             self._clear()
@@ -93,7 +111,7 @@ class RulingBook:
         return scope
 
     def _clear(self) -> None:
-        self._epoch = self._current()
+        self._epoch = self._source.epoch
         self._scopes.clear()
         self._state, self._scope = None, _Scope()
         self._scopes[None] = self._scope

@@ -14,6 +14,7 @@ import structlog
 from gateway.assembly import Assembly, assemble
 from gateway.config import Config, TlsMode, load_config
 from gateway.errors import ConfigurationError
+from gateway.server.memory import return_large_buffers
 from gateway.services import Health, Service, create_services
 
 _log = structlog.get_logger("querygate")
@@ -28,6 +29,7 @@ OTHER_DESCRIPTORS = 100
 async def run(path: Path, config: Config) -> int:
     """Serve until a signal; the exit status. A second signal ends the sessions that the first one waits for."""
     _allow_descriptors(DESCRIPTORS_PER_SESSION * config.limits.max_sessions + OTHER_DESCRIPTORS)
+    return_large_buffers()
     assembly = assemble(config)
     stop = asyncio.Event()
 

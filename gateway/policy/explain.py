@@ -39,7 +39,7 @@ class Question:
 
 
 async def explain(config: Config, question: Question) -> Explanation:
-    """The explanation. Raises ``ConfigurationError`` for names that do not exist, ``UpstreamError`` without a catalog."""
+    """The explanation. Raises ``ConfigurationError`` for an unknown name and ``UpstreamError`` without a catalog."""
     principal = config.principals.get(question.principal)
     if principal is None:
         hint = suggestion(question.principal, config.principals)

@@ -1,4 +1,4 @@
-"""Policies of a file, whatever else is in it: a configuration, a file of the library's form, or a list under ``policies``.
+"""Policies of a file, whatever else is in it: a configuration, or a file of the library's form.
 
 Nothing is resolved: no secret has to be there to look at policies.
 """

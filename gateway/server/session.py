@@ -50,6 +50,8 @@ ABANDONED_GRACE = 10.0
 """Seconds that the database gets to finish what a vanished client had started."""
 CLOSE_GRACE = 10.0
 """Seconds that a peer gets to take the last bytes of a session that is over."""
+STRANGER_GRACE = 1.0
+"""As ``CLOSE_GRACE``, for clients that never got in: there may be many of them, and each holds a socket."""
 
 _NEVER_RAN: Final = frozenset({Outcome.REFUSED, Outcome.SKIPPED})
 
@@ -346,7 +348,8 @@ class Session:
             self.failure = f"{type(error).__name__}: {error}"
         try:
             if self.downstream is not None:
-                self._down_linger = self._loop.call_later(CLOSE_GRACE, self.downstream.abort)
+                grace = CLOSE_GRACE if self.open else STRANGER_GRACE
+                self._down_linger = self._loop.call_later(grace, self.downstream.abort)
                 _finish(self.downstream)
             if self.upstream is not None:
                 self._up_linger = self._loop.call_later(CLOSE_GRACE, self.upstream.abort)

@@ -67,8 +67,16 @@ class Parts:
             databases=self.databases,
             snapshot=lambda: self.snapshot,
             durability=lambda resource: Durability(reads=False, writes=True),
-            audit_trouble=lambda: self.trouble,
+            audit=self,
         )
+
+    @property
+    def healthy(self) -> bool:
+        return self.trouble is None
+
+    @property
+    def reason(self) -> str:
+        return self.trouble or ""
 
     async def _read(self, resource: Resource, name: str) -> CatalogView:
         if self.down:

@@ -15,8 +15,9 @@ OTHER = NameResolution(search_path=("other",))
 class Database:
     def __init__(self) -> None:
         self.epoch = Epoch()
-        self.audit = True
-        self.book = RulingBook(lambda: self.epoch, lambda: self.audit)
+        self.healthy = True
+        self.reason = ""
+        self.book = RulingBook(self, self)
 
     def ruling(self) -> Ruling:
         return Ruling(Decision(Effect.ALLOW, "yes"), Analysis(()), None, False, False, False, epoch=self.epoch)
@@ -67,9 +68,9 @@ def test_a_new_epoch_voids_everything() -> None:
 def test_finds_nothing_while_the_audit_cannot_be_written() -> None:
     database = Database()
     database.book.store(PUBLIC, b"SELECT 1", database.ruling(), by_template=False)
-    database.audit = False
+    database.healthy = False
     assert database.book.find(PUBLIC, b"SELECT 1") is None
-    database.audit = True
+    database.healthy = True
     assert database.book.find(PUBLIC, b"SELECT 1") is not None
 
 

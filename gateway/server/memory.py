@@ -1,0 +1,22 @@
+"""Keeping the memory of idle sessions small."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_MMAP_THRESHOLD = -3
+_THRESHOLD = 128 * 1024
+
+
+def return_large_buffers() -> bool:
+    """Have glibc map large buffers separately, so that they go back to the system when they are freed; False elsewhere.
+
+    uvloop keeps a read buffer of 256 KiB for each TLS connection. glibc's own threshold grows with the first such
+    buffer that is freed, and later ones then come from the heap, where pages that were used once stay resident. Setting
+    the threshold fixes it (mallopt(3)).
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, _THRESHOLD) == 1

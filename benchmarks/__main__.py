@@ -19,7 +19,7 @@ from gateway.testing.servers import ServerFailed, ServerUnavailable
 
 _EXAMPLES = """\
 examples:
-  python -m benchmarks                                  everything that has a target, about four minutes and a build
+  python -m benchmarks                                  everything that has a target, about four minutes
   python -m benchmarks --only point-simple --rounds 9   one scenario, steadier
   python -m benchmarks --only bulk-masked --rows 200000
   python -m benchmarks --json > figures.json            for machines; progress goes to standard error
@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description=(
             "Measure the gateway against PgBouncer in session mode and a direct connection, on a database of its own.\n"
-            "The gateway is the one that users get: from a wheel, with the relay compiled.\n"
-            f"Needs pgbench, pgbouncer and a C compiler.\n\nscenarios:\n{listed}"
+            "The gateway is the one that this Python has: by `make bench` the compiled wheel, in .venv plain sources.\n"
+            f"Needs pgbench and pgbouncer.\n\nscenarios:\n{listed}"
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -53,7 +53,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sessions", type=_counts, default=(100, 300, 500), metavar="N,N", help="idle sessions (default 100,300,500)"
     )
-    parser.add_argument("--source", action="store_true", help="run the gateway from the sources, not compiled")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--check", action="store_true", help="exit with status 1 if a target was missed")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(rounds=chosen.rounds, seconds=chosen.seconds, sessions=chosen.sessions)
     results: list[Result] = []
     try:
-        with Bed(chosen.rows, progress, from_source=chosen.source) as bed:
+        with Bed(chosen.rows, progress) as bed:
             heading = f"{bed.description}, Python {platform.python_version()}, {os.cpu_count()} cores, load {_load()}"
             for scenario in scenarios:
                 results.append(scenario.measure(Run(bed, options, progress)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -14,7 +15,6 @@ from typing import Self
 from benchmarks.bouncer import PgBouncer
 from benchmarks.configuration import PASSWORD_VARIABLE, PRINCIPAL, TOKEN_VARIABLE, Variant, configuration
 from benchmarks.data import DATABASE, PGBENCH_SCALE, RESOURCE, ROLE, schema
-from benchmarks.product import unpacked_wheel
 from benchmarks.report import Progress
 from gateway.testing.gateway_process import GatewayProcess
 from gateway.testing.servers import PostgresServer, ServerUnavailable
@@ -72,10 +72,9 @@ class Route:
 class Bed:
     """A PostgreSQL with data, and gateways and a PgBouncer in front of it, started when first asked for."""
 
-    def __init__(self, rows: int, progress: Progress, *, from_source: bool = False) -> None:
-        """``rows`` of each big table. ``from_source`` runs the gateway as plain Python from the sources."""
+    def __init__(self, rows: int, progress: Progress) -> None:
+        """``rows`` of each big table."""
         self.rows = rows
-        self._from_source = from_source
         self._progress = progress
         self._stack = ExitStack()
         self._password = secrets.token_urlsafe(18)
@@ -83,10 +82,6 @@ class Bed:
         self._bouncer: Route | None = None
 
     def __enter__(self) -> Self:
-        self._product: Path | None = None
-        if not self._from_source:
-            self._progress.say("building a wheel, unless these sources have one")
-            self._product = unpacked_wheel()
         with ExitStack() as stack:
             self._progress.say("starting PostgreSQL")
             self._server = stack.enter_context(PostgresServer.start(settings=_SETTINGS))
@@ -102,8 +97,10 @@ class Bed:
     def description(self) -> str:
         """The database server and the gateway in words."""
         major, minor = self._server.installation.version
-        gateway = "the sources, as plain Python" if self._product is None else "a wheel, compiled"
-        return f"PostgreSQL {major}.{minor} ({self._server.installation.source}), gateway from {gateway}"
+        relay = importlib.util.find_spec("gateway_postgres.relay")
+        compiled = relay is not None and relay.origin is not None and not relay.origin.endswith(".py")
+        gateway = "compiled, as in a wheel" if compiled else "NOT compiled: the sources as plain Python"
+        return f"PostgreSQL {major}.{minor} ({self._server.installation.source}), relay {gateway}"
 
     def _fill(self) -> None:
         server = self._server
@@ -158,7 +155,5 @@ class Bed:
         file = folder / "querygate.yaml"
         file.write_text(configuration(variant, port=port, upstream_port=self._server.port))
         environment = {TOKEN_VARIABLE: token, PASSWORD_VARIABLE: self._password}
-        if self._product is not None:
-            environment["PYTHONPATH"] = str(self._product)
         gateway = stack.enter_context(GatewayProcess.start(file, environment=environment))
         return Route(variant.name, port, PRINCIPAL, RESOURCE, token, gateway.pid, variant.tls)

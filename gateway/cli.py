@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gateway import __version__
 from gateway.audit.cli import audit_app
+from gateway.classify.cli import classify
 from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
@@ -39,6 +40,7 @@ app = typer.Typer(
     epilog="Start with:  querygate demo    or    querygate serve --config querygate.yaml",
 )
 app.command()(demo)
+app.command()(classify)
 app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
 app.add_typer(policy_app, name="policy")

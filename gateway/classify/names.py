@@ -1,4 +1,4 @@
-"""What a column's name says. Names are compared as words: ``homeEmail``, ``home_email`` and ``HOME-EMAIL`` are alike."""
+"""What a column's name says. Names are compared as words: ``homeEmail``, ``home_email``, ``HOME-EMAIL`` are alike."""
 
 from __future__ import annotations
 

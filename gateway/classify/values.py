@@ -18,6 +18,7 @@ MAX_CHARACTERS: Final = 256
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+'/=?^`{|}~!#$&*-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
 _INTERNATIONAL: Final = re.compile(r"(?:\+|00)[1-9][0-9 ().\-/]{5,24}[0-9]")
 _NATIONAL: Final = re.compile(r"\(?0?\d{2,4}\)?[ .\-/]{1,2}\d{3,4}[ .\-]\d{3,4}")
+_DIGITS: Final = re.compile(r"\d{9,15}")
 _ISO_DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T].{0,40})?")
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[./](\d{1,2})[./](\d{4})")
 _PAIR: Final = re.compile(r"\(?(-?\d{1,3}\.\d{3,18})[,; ] ?(-?\d{1,3}\.\d{3,18})\)?")
@@ -51,7 +52,10 @@ def phone(value: str) -> float:
     digits = sum(map(str.isdigit, value))
     if _INTERNATIONAL.fullmatch(value):
         return float(8 <= digits <= 17)
-    return 0.7 if _NATIONAL.fullmatch(value) and digits >= 9 else 0.0
+    if _NATIONAL.fullmatch(value) and digits >= 9:
+        return 0.7
+    # Digits alone could be any number, so they support a name and mean nothing without one.
+    return 0.3 if _DIGITS.fullmatch(value) else 0.0
 
 
 def ip_address(value: str) -> float:
@@ -90,7 +94,7 @@ def person_name(value: str) -> float:
     parts = value.replace("-", " ").split()
     if not 2 <= len(parts) <= 5 or any(char.isdigit() for char in value):
         return 0.0
-    return float(all(part[0].isupper() and part[1:].replace("'", "").replace(".", "").islower() for part in parts if len(part) > 1))
+    return float(all(part[0].isupper() and (len(part) < 3 or part[2:].islower()) for part in parts))
 
 
 def postal_address(value: str) -> float:

@@ -117,9 +117,16 @@ RULES: Final = (
     Rule(
         "relabel",
         "labels go by name, so objects that hold masked columns, or may, cannot be altered",
-        # An alteration that copies is one that moves or attaches what is there, under names that need not be its own.
+        # An alteration that copies is one that moves or attaches what is there, under names that need not be its own;
+        # CREATE OR REPLACE only copies what its query reads.
         lambda s: (
-            s.does(Action.ALTER) and (s.alters_masked or s.writes_masked or s.reads_masked or s.facts.copies_data)
+            s.does(Action.ALTER)
+            and (
+                s.alters_masked
+                or s.writes_masked
+                or s.reads_masked
+                or (s.facts.copies_data and not s.does(Action.CREATE))
+            )
         ),
     ),
     Rule(

@@ -101,8 +101,8 @@ pg_is_wal_replay_paused pg_jit_available pg_my_temp_schema pg_is_other_temp_sche
 pg_current_xact_id pg_current_xact_id_if_assigned pg_current_snapshot pg_current_wal_lsn pg_last_wal_replay_lsn
 pg_last_wal_receive_lsn pg_last_xact_replay_timestamp pg_trigger_depth session_user system_user txid_current
 txid_current_if_assigned txid_current_snapshot txid_snapshot_xmin txid_snapshot_xmax txid_status user version
-pg_safe_snapshot_blocking_pids pg_wal_lsn_diff pg_sleep pg_sleep_for pg_sleep_until pg_encoding_to_char
-pg_char_to_encoding pg_client_encoding getdatabaseencoding pg_size_pretty
+pg_show_all_settings pg_safe_snapshot_blocking_pids pg_wal_lsn_diff pg_sleep pg_sleep_for pg_sleep_until
+pg_encoding_to_char pg_char_to_encoding pg_client_encoding getdatabaseencoding pg_size_pretty
 pg_size_bytes pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all
 pg_advisory_unlock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_lock
 pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared setseed
@@ -158,7 +158,8 @@ COUNTS: frozenset[str] = frozenset(_COUNTS.split())
 
 KEEPERS = frozenset(
     """setval setseed pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
-    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared""".split()
+    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock
+    pg_try_advisory_xact_lock_shared""".split()
 )
 """Functions that keep an argument where somebody else can read it: in a sequence, in the list of locks."""
 
@@ -216,6 +217,10 @@ FUNCTION_COLUMNS: dict[str, tuple[str, ...]] = {
     "pg_partition_ancestors": ("relid",),
     "pg_sequence_parameters": (
         *("start_value", "minimum_value", "maximum_value", "increment", "cycle_option", "cache_size", "data_type"),
+    ),
+    "pg_show_all_settings": (
+        *("name", "setting", "unit", "category", "short_desc", "extra_desc", "context", "vartype", "source"),
+        *("min_val", "max_val", "enumvals", "boot_val", "reset_val", "sourcefile", "sourceline", "pending_restart"),
     ),
     "pg_timezone_names": ("name", "abbrev", "utc_offset", "is_dst"),
     "ts_parse": ("tokid", "token"),

@@ -155,8 +155,11 @@ def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | 
     walk.use_as_filter(value)  # how many rows there are tells something of it
     shown = name_of(alias.this) if alias is not None and alias.this is not None else name
     listed = alias.args.get("columns") if alias is not None else None
-    known = schema in ("", *SYSTEM_SCHEMAS) and walk.catalog is not None
-    known = known and all(theirs.extension in TRUSTED_EXTENSIONS for theirs in walk.catalog.functions(name))
+    known = (
+        schema in ("", *SYSTEM_SCHEMAS)
+        and walk.catalog is not None
+        and all(theirs.extension in TRUSTED_EXTENSIONS for theirs in walk.catalog.functions(name))
+    )
     if listed and isinstance(listed[0], exp.ColumnDef):
         names: tuple[str, ...] = tuple(name_of(item.this) for item in listed)
         complete = True

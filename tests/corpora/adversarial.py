@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -145,6 +144,19 @@ def run_attacks(
         return [trial for trials in pool.map(in_mode, modes) for trial in trials]
 
 
+def run_in_turns(stage: Stage, cases: Sequence[Case]) -> list[Trial]:
+    """All attacks through the gateway, each in one of the modes."""
+    modes = tuple(Mode)
+
+    def in_mode(number: int) -> list[Trial]:
+        database = database_of(modes[number])
+        runner = Runner(stage, database, lambda: stage.masked(database))
+        return _run(runner, cases[number :: len(modes)], modes[number])
+
+    with ThreadPoolExecutor(len(modes)) as pool:
+        return [trial for trials in pool.map(in_mode, range(len(modes))) for trial in trials]
+
+
 def run_unguarded(stage: Stage, cases: Sequence[Case]) -> list[Trial]:
     """All attacks at the server itself: which of them would get something out?"""
     database = "direct"
@@ -160,7 +172,6 @@ DATABASES = (*(database_of(mode) for mode in Mode), "direct")
 
 
 def _run(runner: Runner, cases: Sequence[Case], mode: Mode) -> list[Trial]:
-    threading.current_thread().name = mode
     try:
         return [runner.run(case, mode) for case in cases]
     finally:

@@ -1,13 +1,14 @@
 """The corpora as they are written down.
 
-A case is one or more steps, taken in one session unless a step says otherwise. In a ``.txt`` file every line is a case
-and `` ;; `` stands between steps; ``⏎`` is a line break inside a statement. In a ``.sql`` file cases are paragraphs, and
-a line ``;;`` stands between steps; a first line ``-- masks: 2, 3`` names result columns of the last step, counted from
+A case is one or more steps, taken in one session unless a step says otherwise. In a ``.txt`` file every line is a case,
+`` ;; `` stands between steps, and ``⏎`` is a line break inside a statement. In a ``.sql`` file cases are paragraphs, a
+line ``;;`` stands between steps; a first line ``-- masks: 2, 3`` names result columns of the last step, counted from
 1, that hold nothing of a canary's text and are computed from labelled columns all the same; ``-- varies: 1`` names
 columns that are never twice the same.
 
-Steps: ``@owner …`` is run by somebody else, at the server itself; ``@new`` takes a new session; ``@copy …`` gives the data for the next
-COPY … FROM STDIN. Everything else is sent as it is.
+Steps: ``@owner …`` is run by somebody else, at the server itself; ``@new`` takes a new session; ``@copy …`` gives the
+data for the next COPY … FROM STDIN. Everything else is sent as it is, with ``{database}`` and ``{data}`` (the server's
+data directory) replaced.
 """
 
 from __future__ import annotations

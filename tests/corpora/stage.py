@@ -60,12 +60,12 @@ _SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "autovacuum": "off",
-    "shared_preload_libraries": "pg_stat_statements",
     "wal_level": "logical",
     "max_wal_senders": "4",
     "log_statement": "all",
     "timezone": "UTC",
 }
+_WITH_CONTRIB = {"shared_preload_libraries": "pg_stat_statements"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +115,22 @@ class Stage:
 
 
 @contextmanager
-def set_up(*databases: str) -> Iterator[Stage]:
-    """Start everything with these copies of the vault. All of it is gone afterwards."""
+def set_up(*databases: str, version: int | None = None) -> Iterator[Stage]:
+    """Start everything with these copies of the vault. All of it is gone afterwards.
+
+    ``version`` is the server's major version; None takes what is there. A build without contrib goes without extensions.
+    """
     folder = Path(tempfile.mkdtemp(prefix="querygate-corpora-", dir=_fast_folder()))
     try:
         folder.chmod(0o755)
-        with PostgresServer.start(folder / "server", settings=_SETTINGS, version=15) as server:
+        contrib = _has_contrib(version)
+        settings = {**_SETTINGS, **(_WITH_CONTRIB if contrib else {})}
+        with PostgresServer.start(folder / "server", settings=settings, version=version) as server:
             server.create_database(_TEMPLATE)
             values = substitutions()
             script = _PLACE.sub(lambda found: values[found[1]], (_FOLDER / "vault.sql").read_text())
+            if not contrib:
+                script = re.sub(r"^CREATE EXTENSION.*$", "", script, flags=re.MULTILINE)
             server.psql(script, database=_TEMPLATE)
             password = secrets.token_urlsafe(24)
             port = free_port()
@@ -138,6 +145,13 @@ def set_up(*databases: str) -> Iterator[Stage]:
                 yield stage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_contrib(version: int | None) -> bool:
+    found = PostgresServer.find(version=version)
+    shared = found.bindir.parent / "share"
+    folders = (shared, shared / "postgresql", Path("/usr/share/postgresql") / str(found.version[0]))
+    return any((folder / "extension" / "pageinspect.control").exists() for folder in folders)
 
 
 def _fast_folder() -> Path | None:

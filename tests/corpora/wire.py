@@ -6,6 +6,7 @@ It is written for the corpora and uses nothing of the gateway, so that a mistake
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -118,10 +119,8 @@ class Client:
 
     def close(self) -> None:
         """End the session."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.sendall(frame(b"X"))
-        except OSError:
-            pass
         self._socket.close()
 
     def __enter__(self) -> Self:

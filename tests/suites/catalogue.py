@@ -103,9 +103,7 @@ SUITES: tuple[Suite, ...] = (
         extras=("pytest-mock", "pytest-benchmark", "pytz", "docutils"),
         databases={"postgres": "CREATE EXTENSION hstore;"},
     ),
-    _sqlalchemy_suite(
-        "asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py", "-k", "not Reflection and not HasTable")
-    ),
+    _sqlalchemy_suite("asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py", "-k", "not Reflection")),
     _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=_POSTGRESQL_DIALECT),
     _sqlalchemy_suite("psycopg", "psycopg", bounded=()),
     _sqlalchemy_suite("pg8000", "pg8000", bounded=()),

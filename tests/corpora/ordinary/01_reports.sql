@@ -1,4 +1,5 @@
 -- Reports, as analysts write them.
+-- masks: 18
 SELECT * FROM customers ORDER BY id
 
 SELECT id, name, email, city FROM customers WHERE active ORDER BY name

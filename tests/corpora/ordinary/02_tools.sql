@@ -71,6 +71,7 @@ select customer0_.id as id1_0_, customer0_.name as name2_0_, customer0_.email as
 
 select o1_0.id,o1_0.status,o1_0.total,c1_0.id,c1_0.name from orders o1_0 join customers c1_0 on c1_0.id=o1_0.customer_id where o1_0.status='sent' order by o1_0.id fetch first 5 rows only
 
+-- masks: 18
 SELECT "customers".* FROM "customers" WHERE "customers"."id" = 2 LIMIT 1
 
 SELECT "orders".* FROM "orders" WHERE "orders"."customer_id" IN (1, 2) ORDER BY "orders"."id" ASC

@@ -9,6 +9,7 @@ SELECT current_schema(), session_user
 
 SELECT version()
 
+-- varies: 1
 SELECT current_database()
 
 SELECT current_setting('server_version_num')::int / 100 AS version
@@ -165,8 +166,6 @@ SET DateStyle = 'ISO'
 SET client_min_messages = notice
 ;;
 SELECT set_config('bytea_output', 'hex', false) FROM pg_show_all_settings() WHERE name = 'bytea_output'
-
-SELECT oid, pg_encoding_to_char(encoding) AS encoding, datlastsysoid FROM pg_catalog.pg_database WHERE datname = 'template0'
 
 SELECT oid, pg_encoding_to_char(encoding) AS encoding FROM pg_catalog.pg_database WHERE datname = 'template0'
 

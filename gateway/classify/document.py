@@ -1,0 +1,57 @@
+"""Proposals as a YAML document in the configuration's own form, for a person to review; never applied by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from gateway.classify.propose import Proposal
+from gateway.domain.statement import ColumnRef
+
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*){0,2}")
+
+
+def render(proposals: Sequence[Proposal], *, resource: str, database: str, today: date, notes: Sequence[str]) -> str:
+    """The document. ``notes`` are put into its head."""
+    head = [
+        f"Labels proposed for resource {resource}, database {database}, on {today.isoformat()}.",
+        "Nothing of this is in force. Review it, and move what is right to `classifications` in the configuration.",
+        "A score says how sure the guess is (0 to 1); examples show the shape of a value only.",
+        *notes,
+    ]
+    lines = [f"# {_comment(line)}" for line in head]
+    by_label: dict[str, list[Proposal]] = {}
+    for proposal in proposals:
+        by_label.setdefault(proposal.evidence.label, []).append(proposal)
+    lines.append("classifications:" if by_label else "classifications: []")
+    for label in sorted(by_label):
+        lines += [f"  - resource: {_scalar(resource)}", f"    label: {_scalar(label)}", "    columns:"]
+        for proposal in sorted(by_label[label], key=lambda item: (-item.evidence.score, item.column)):
+            evidence = proposal.evidence
+            lines.append(f"      # {evidence.score:.2f}: {_comment(evidence.describe())}")
+            if proposal.covers:
+                covered = ", ".join(map(str, proposal.covers))
+                lines.append(f"      # holds for the same data in {_comment(covered)}")
+            lines.append(f"      - {_scalar(pattern(proposal.column))}")
+    return "\n".join(lines) + "\n"
+
+
+def pattern(column: ColumnRef) -> str:
+    """The column in the form that ``classifications`` has; a dot inside a name is written as a wildcard."""
+    return ".".join(part.replace(".", "?") for part in (column.schema, column.table, column.column))
+
+
+def _scalar(text: str) -> str:
+    # A JSON string is a YAML string.
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+def _comment(text: str) -> str:
+    """Names come from the database, and a line break in one would end the comment."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -23,7 +23,7 @@ from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, State
 from gateway.errors import AuditError
 
 MEBIBYTE: Final = 1024 * 1024
-_NEVER_RAN: Final = frozenset({Outcome.REFUSED, Outcome.SKIPPED})
+_NEVER_RAN: Final = frozenset({Outcome.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,8 +100,9 @@ def classify(
 
 def _show(findings: Findings, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("SCORE", "LABEL", "COLUMN", "TYPE", "EVIDENCE"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("SCORE", "LABEL", "COLUMN"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    table.add_column("EVIDENCE", overflow="fold")
     ordered = sorted(findings.proposals, key=lambda item: (item.evidence.label, -item.evidence.score, item.column))
     for proposal in ordered:
         table.add_row(*map(escape, _cells(proposal)))
@@ -119,7 +120,7 @@ def _show(findings: Findings, console: Console) -> None:
 def _cells(proposal: Proposal) -> tuple[str, ...]:
     evidence = proposal.evidence
     column = "".join(char if char.isprintable() else "?" for char in str(proposal.column))
-    return f"{evidence.score:.2f}", evidence.label, column, proposal.type_name, evidence.describe()
+    return f"{evidence.score:.2f}", evidence.label, column, evidence.describe()
 
 
 def _notes(findings: Findings, sample: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.classify.propose import Proposal
 from gateway.domain.statement import ColumnRef
 
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*){0,2}")
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def render(proposals: Sequence[Proposal], *, resource: str, database: str, today: date, notes: Sequence[str]) -> str:
@@ -31,7 +31,8 @@ def render(proposals: Sequence[Proposal], *, resource: str, database: str, today
         lines += [f"  - resource: {_scalar(resource)}", f"    label: {_scalar(label)}", "    columns:"]
         for proposal in sorted(by_label[label], key=lambda item: (-item.evidence.score, item.column)):
             evidence = proposal.evidence
-            lines.append(f"      # {evidence.score:.2f}: {_comment(evidence.describe())}")
+            described = _comment(f"{proposal.type_name}; {evidence.describe()}")
+            lines.append(f"      # {evidence.score:.2f}: {described}")
             if proposal.covers:
                 covered = ", ".join(map(str, proposal.covers))
                 lines.append(f"      # holds for the same data in {_comment(covered)}")

@@ -46,7 +46,7 @@ class Evidence:
         elif self.looked_at:
             said.append(f"none of {self.looked_at} values looked at could confirm it")
         else:
-            said.append("no values looked at")
+            said.append("no value was looked at")
         return "; ".join(said)
 
 

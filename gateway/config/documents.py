@@ -185,7 +185,7 @@ class LimitsDocument(Document):
     """Limits of the data plane; see ``LimitSettings`` for units."""
 
     max_message: Annotated[Size, Field(ge=16 * 1024)] = 256 * 1024 * 1024
-    max_statement: Annotated[Size, Field(ge=1024)] = 16 * 1024 * 1024
+    max_statement: Annotated[Size, Field(ge=1024)] = 64 * 1024 * 1024
     login_timeout: Annotated[Duration, Field(gt=0)] = 30.0
     max_sessions: Annotated[StrictInt, Field(ge=1)] = 1000
     idle_timeout: Duration | None = None

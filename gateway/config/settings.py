@@ -121,7 +121,7 @@ class LimitSettings:
 
     max_message: int = 256 * 1024 * 1024
     """Bytes of one protocol message."""
-    max_statement: int = 16 * 1024 * 1024
+    max_statement: int = 64 * 1024 * 1024
     """Bytes of one statement's text."""
     login_timeout: float = 30.0
     """Seconds from accepting a connection to an open session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from gateway.errors import ConfigurationError
 
 def demo(
     tour: Annotated[bool, typer.Option("--tour", help="Tell the story with a real driver, check it, and end.")] = False,
-    port: Annotated[int | None, typer.Option(help="Port of the gateway; 6432 if it is free.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The gateway's port; 6432 if it is free.", show_default=False)
+    ] = None,
 ) -> None:
     """Start a real PostgreSQL with a small shop and a gateway in front of it, and say how to connect.
 
@@ -66,7 +69,5 @@ def demo(
 
 def _wait() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
-    except KeyboardInterrupt:
-        pass

@@ -126,7 +126,7 @@ class Tour:
         self._chapter("Ordinary work goes on")
         session = await self._connect(SUPPORT)
         answer = await session.execute("UPDATE customers SET vip = true WHERE id = 7")
-        self._promise(f"{SUPPORT}: UPDATE customers SET vip = true WHERE id = 7  [dim]{answer}[/]", answer == "UPDATE 1")
+        self._promise(f"{SUPPORT}: changes one customer by its id  [dim]{answer}[/]", answer == "UPDATE 1")
         async with session.transaction():
             refused = await self._attempt(session, "SELECT 1/0", savepoint=True)
             total = await session.fetchval("SELECT count(*) FROM orders WHERE customer_id = $1", 7)
@@ -145,7 +145,8 @@ class Tour:
         agent = self._audit("tail", "--principal", AGENT)
         self._promise(f"so is whom the agent acted for ({ANALYST})", ANALYST in agent.stdout)
         verified = self._audit("verify")
-        self._promise("the trail verifies: nothing changed, dropped or reordered", verified.returncode == 0, verified.stdout)
+        intact = verified.returncode == 0
+        self._promise("the trail verifies: nothing changed, dropped or reordered", intact, verified.stdout)
         segment = max((self._stage.data_dir / "audit").glob("*.jsonl"), key=lambda path: path.stat().st_size)
         original = segment.read_bytes()
         segment.write_bytes(original.replace(b"DROP TABLE orders", b"DROP TABLE 0rders", 1))

@@ -47,8 +47,8 @@ class MaskingFunction:
 
     ``strictness`` orders functions: where several apply to one column, the highest wins (0 shows most, 100 nothing).
     ``constant(kind)`` gives the replacement where it does not depend on the value (None: SQL NULL), or raises
-    ``LookupError`` where it does; ``apply(value, kind, domain)`` computes it. ``domain`` names the column's key domain for
-    keyed functions, so that equal values of one label mask alike. ``partial`` says that part of the value stays
+    ``LookupError`` where it does; ``apply(value, kind, domain)`` computes it. ``domain`` names the column's key domain
+    for keyed functions, so that equal values of one label mask alike. ``partial`` says that part of the value stays
     readable, which is right only for a bare column.
     """
 

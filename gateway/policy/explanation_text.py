@@ -88,10 +88,10 @@ def _cells(column: ExplainedColumn) -> tuple[str, ...]:
     lineage = column.lineage
     return (
         lineage.name if lineage.name.isprintable() else "?",
-        _listed(lineage.sources) or ("none" if lineage.proven else "unknown"),
+        "\n".join(sorted(map(str, lineage.sources))) or ("none" if lineage.proven else "unknown"),
         "yes" if lineage.proven else "no",
         "yes" if lineage.bare else "no",
-        _ANY if column.labels is None else _listed(column.labels) or "none",
+        _ANY if column.labels is None else "\n".join(sorted(column.labels)) or "none",
         "none" if column.mask is None else show_mask(column.mask.spec),
     )
 
@@ -105,8 +105,11 @@ def _print_decision(decision: Decision, console: Console) -> None:
     for warning in decision.warnings:
         _field(console, "notice", warning)
     obligations = decision.obligations
+    by_functions: dict[str, list[str]] = {}
     for label, functions in show_masks(obligations.masks).items():
-        _field(console, "mask", f"{label}: {', '.join(functions)}")
+        by_functions.setdefault(", ".join(functions), []).append(label)
+    for name, labels in by_functions.items():
+        _field(console, "mask", f"{name}: {', '.join(labels)}")
     if not obligations.inference:
         _field(console, "inference", "masked columns may not be used to filter, join, order or group")
     if obligations.row_limit is not None:

@@ -54,8 +54,8 @@ Raise ``RemoteProtocolError`` to hang up. After StartTls the generator is sent `
 """
 
 Exchange = Generator[bytes, bytes, object]
-"""A whole conversation with an upstream as a generator: yields bytes to send (may be empty), gets bytes received, returns
-its result. Raises ``UpstreamError`` where the upstream refuses. ``b""`` sent in means that the upstream hung up."""
+"""A whole conversation with an upstream as a generator: yields bytes to send (may be empty), gets bytes received,
+returns its result. Raises ``UpstreamError`` where the upstream refuses. ``b""`` sent in means that the upstream hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class RulingBook(Protocol):
         """Changes identity when the snapshot or the catalog changes: rulings of another epoch are void."""
 
     def find(self, state: Hashable, key: bytes) -> Ruling | None:
-        """The ruling for a statement's bytes in a session state, by exact text or by template. Costs well under 1 µs."""
+        """The ruling for a statement's bytes in a session state, by exact text or by template. Well under 1 µs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Limits:
     """Sizes in bytes, times in seconds. Every one is enforced before memory is taken."""
 
     max_message: int = 256 * 1024 * 1024
-    max_statement: int = 16 * 1024 * 1024
+    max_statement: int = 64 * 1024 * 1024
     max_startup: int = 10_000
     login_timeout: float = 30.0
 

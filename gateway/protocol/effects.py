@@ -107,7 +107,7 @@ class AskOpen:
 
 @dataclass(slots=True, eq=False)
 class AskRuling:
-    """May this text run? Answer: ``Ruling``, or an exception. ``state`` is the protocol's own session state, hashable."""
+    """May this text run? Answer: ``Ruling``, or an exception. ``state`` is the protocol's own session state."""
 
     text: str
     state: Hashable
@@ -136,7 +136,7 @@ class AskCommit:
 
 @dataclass(slots=True, eq=False)
 class AskCancel:
-    """A cancel request came in: find its session by key and cancel it. Answer: None, always, so that keys cannot be probed."""
+    """A cancel request came in: find its session by key and cancel it. Answer: always None, so that nobody can try keys."""
 
     key: bytes
 

@@ -6,7 +6,7 @@ import asyncio
 
 import asyncpg
 
-from tests.adversity.bed import FIGURES, Bed, eventually
+from tests.adversity.bed import FIGURES, ROLE, Bed, eventually
 from tests.adversity.load import Writers, statements_by_row, stored_rows
 
 
@@ -60,3 +60,5 @@ def test_clients_notice_at_once(bed: Bed) -> None:
         assert isinstance(answer, asyncpg.PostgresError | ConnectionError), repr(answer)
 
     bed.run(story())
+    # The database itself looks for its client only when the statement is done.
+    bed.upstream(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'", superuser=True)

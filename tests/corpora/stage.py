@@ -118,7 +118,7 @@ class Stage:
 def set_up(*databases: str, version: int | None = None) -> Iterator[Stage]:
     """Start everything with these copies of the vault. All of it is gone afterwards.
 
-    ``version`` is the server's major version; None takes what is there. A build without contrib goes without extensions.
+    ``version`` is the server's major version, None the first that is there. Without contrib there are no extensions.
     """
     folder = Path(tempfile.mkdtemp(prefix="querygate-corpora-", dir=_fast_folder()))
     try:

@@ -6,33 +6,16 @@ of them in all modes.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
-from gateway.testing.servers import ServerUnavailable
-from tests.corpora import adversarial, ordinary
+from tests.corpora import adversarial, messages, ordinary
 from tests.corpora.__main__ import share
 from tests.corpora.adversarial import Runner, Verdict
 from tests.corpora.canaries import needles, substitutions
-from tests.corpora.stage import STRICT, Stage, set_up
+from tests.corpora.stage import STRICT, Stage
 from tests.corpora.wire import Mode
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """One stage for all."""
-    try:
-        running = set_up(*adversarial.DATABASES, *ordinary.DATABASES, "probes")
-        with running as found:
-            yield found
-    except ServerUnavailable as error:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error).splitlines()[0])
 
 
 def test_no_attack_gets_a_labelled_value_out(stage: Stage) -> None:
@@ -41,6 +24,10 @@ def test_no_attack_gets_a_labelled_value_out(stage: Stage) -> None:
     trials = adversarial.run_in_turns(stage, attacks)
     leaks = [(trial.mode, trial.case.where, trial.found) for trial in trials if trial.verdict is Verdict.LEAKED]
     assert leaks == []
+
+
+def test_no_play_with_messages_gets_a_labelled_value_out(stage: Stage) -> None:
+    assert [(name, found) for name, found in messages.run_messages(stage, "probes") if found] == []
 
 
 def test_who_may_not_infer_can_use_no_labelled_column_at_all(stage: Stage) -> None:

@@ -38,7 +38,8 @@ _SETTINGS: Final = (
     f"SET lock_timeout = '{_LOCK_SECONDS}s'",
 )
 
-# Partitions are read through their parent. Tables that inherit come last, so that their parents are seen before them.
+# Views, materialised ones too, carry the labels of what they show. Partitions are read through their parent. Tables that
+# inherit come last, so that their parents are seen before them.
 # "plain": a type of the server's own or a domain, so that showing it as text runs nobody's function.
 _COLUMNS: Final = """
 SELECT n.nspname, c.relname, c.relkind, c.reltuples, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -49,7 +50,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
-WHERE c.relkind IN ('r', 'p', 'f', 'm') AND NOT c.relispartition AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp_)'
 ORDER BY EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid), n.nspname, c.relname, a.attnum
 """

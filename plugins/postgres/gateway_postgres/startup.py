@@ -39,6 +39,7 @@ from gateway.protocol.effects import (
     SendDownstream,
     SendUpstream,
 )
+from gateway_postgres import settings
 from gateway_postgres.core import Core, opaque_analysis
 from gateway_postgres.errors import error_response
 from gateway_postgres.pipeline import Kind, Pending
@@ -74,7 +75,7 @@ class Phase(Enum):
     PROOF = "the client's proof"
     AUTHENTICATE = "the host: is the bearer token good?"
     OPEN = "the host: authorise and connect"
-    REPLICATION = "the host: may this be a replication session?"
+    RULING = "the host: may the session begin with these settings, or be a replication session?"
     UPSTREAM = "the database's login"
     OVER = "nobody's"
 
@@ -319,12 +320,15 @@ class Startup:
 
     def _connected(self, opened: Opened) -> None:
         self._opened = opened
-        if self._replication:
-            self._phase = Phase.REPLICATION
-            facts = opaque_analysis("REPLICATION", Action.REPLICATE, "a replication session")
-            self._ask_host(AskRuling("<replication session>", None, None, facts))
-        else:
+        wanted = settings.names({k: v for k, v in self._parameters.items() if k != "replication"})
+        if not wanted and not self._replication:
             self._begin_upstream_login()
+            return
+        self._phase = Phase.RULING
+        replication = opaque_analysis("REPLICATION", Action.REPLICATE, "a replication session").statements
+        facts = settings.analysis(wanted, replication if self._replication else ())
+        text = "<replication session>" if self._replication else "<startup settings>"
+        self._ask_host(AskRuling(" ".join((text, *wanted)), None, None, facts))
 
     def _begin_upstream_login(self) -> None:
         opened = self._opened

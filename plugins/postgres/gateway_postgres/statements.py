@@ -16,7 +16,7 @@ from typing import Final
 from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, SessionEffect
-from gateway.errors import GatewayError, RemoteProtocolError
+from gateway.errors import GatewayError, MessageTooLarge, RemoteProtocolError
 from gateway.protocol.effects import AskCommit, AskRuling, Close, SendUpstream
 from gateway_postgres.core import Core, Held, opaque_analysis
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
@@ -318,6 +318,8 @@ class ClientStream:
         text = data[start + 5 : stop - 1]
         if data[stop - 1] or stop - start < 6 or b"\0" in text:
             raise RemoteProtocolError("Query: the text does not end where the message does")
+        if len(text) > core.settings.limits.max_statement:
+            raise MessageTooLarge("Query: the text is longer than limits.max_statement")
         ruling = self._rule(text, core.replication_facts)
         if ruling is None:
             return _BLOCK
@@ -356,6 +358,8 @@ class ClientStream:
         text_end = data.find(b"\0", name_end + 1, stop)
         if name_end < 0 or text_end < 0 or stop - text_end < 3:
             raise RemoteProtocolError("Parse: name or text is not terminated")
+        if text_end - name_end > core.settings.limits.max_statement:
+            raise MessageTooLarge("Parse: the text is longer than limits.max_statement")
         name, text = data[start + 5 : name_end], data[name_end + 1 : text_end]
         ruling = self._rule(text, core.replication_facts)
         if ruling is None:

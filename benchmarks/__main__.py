@@ -15,6 +15,7 @@ from benchmarks.pgbench import PgbenchFailed
 from benchmarks.report import Progress, Result, show
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Options, Run, Scenario
+from benchmarks.scenarios.bulk import NotMasked
 from gateway.testing.servers import ServerFailed, ServerUnavailable
 
 _EXAMPLES = """\
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             heading = f"{bed.description}, Python {platform.python_version()}, {os.cpu_count()} cores, load {_load()}"
             for scenario in scenarios:
                 results.append(scenario.measure(Run(bed, options, progress)))
-    except (ServerUnavailable, ServerFailed, PgbenchFailed) as error:
+    except (ServerUnavailable, ServerFailed, PgbenchFailed, NotMasked) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     heading += f" before and {_load()} after"

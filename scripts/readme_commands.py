@@ -1,7 +1,8 @@
 """Runs the commands of a document: ``python scripts/readme_commands.py [--list] README.md …``.
 
 A fenced block that begins with ```` ```console runnable ```` holds commands that must work as they stand: the lines
-that start with ``$ ``, and those after them while a line ends with a backslash. The rest of a block is output and ignored.
+that start with ``$ ``, and those after them while a line ends with a backslash. The rest of a block is output and
+ignored.
 Each block runs in a bash of its own, in the present folder, without input, and stops at the first command that fails.
 """
 

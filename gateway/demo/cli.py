@@ -12,6 +12,9 @@ from rich.console import Console
 from gateway.errors import ConfigurationError
 
 
+_QUESTION = "SELECT full_name, email, card_number FROM customers LIMIT 3"
+
+
 def demo(
     tour: Annotated[bool, typer.Option("--tour", help="Tell the story with a real driver, check it, and end.")] = False,
     port: Annotated[
@@ -49,12 +52,8 @@ def demo(
                 console.print(f"[bold]# {what}[/]", highlight=False)
                 target = f"host=127.0.0.1 port={stage.port} user={who} dbname=shop-prod"
                 verify = f"sslmode=verify-full sslrootcert={stage.certificate}"
-                console.print(
-                    f'PGPASSWORD={stage.tokens[who]} psql "{target} {verify}" '
-                    '-c "SELECT full_name, email, card_number FROM customers LIMIT 3"\n',
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                command = f'PGPASSWORD={stage.tokens[who]} psql "{target} {verify}" -c "{_QUESTION}"\n'
+                console.print(command, highlight=False, soft_wrap=True)
             console.print("[bold]# what happened, and the proof of it[/]", highlight=False)
             console.print(f"querygate audit tail --follow --data-dir {stage.data_dir}", highlight=False, soft_wrap=True)
             console.print(f"querygate audit verify --data-dir {stage.data_dir}\n", highlight=False, soft_wrap=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from typing_extensions import override
+
 
 class Action(StrEnum):
     """What a statement does to the database. Policies name these, or the groups of ``ACTION_GROUPS``."""
@@ -65,6 +67,7 @@ class ObjectRef:
     name: str
     kind: str = "table"
 
+    @override
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
@@ -77,6 +80,7 @@ class ColumnRef:
     table: str
     column: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}.{self.column}"
 

@@ -55,7 +55,7 @@ Raise ``RemoteProtocolError`` to hang up. After StartTls the generator is sent `
 
 Exchange = Generator[bytes, bytes, object]
 """A whole conversation with an upstream as a generator: yields bytes to send (may be empty), gets bytes received,
-returns its result. Raises ``UpstreamError`` where the upstream refuses. ``b""`` sent in means that the upstream hung up."""
+returns its result. Raises ``UpstreamError`` where the upstream refuses. ``b""`` sent in means that it hung up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class AskCommit:
 
 @dataclass(slots=True, eq=False)
 class AskCancel:
-    """A cancel request came in: find its session by key and cancel it. Answer: always None, so that nobody can try keys."""
+    """A cancel request came in: cancel the session with this key. Answer: always None, so that nobody can try keys."""
 
     key: bytes
 

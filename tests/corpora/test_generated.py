@@ -13,7 +13,7 @@ from tests.corpora.generated import statements
 from tests.corpora.stage import Stage
 from tests.corpora.wire import Mode
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.hypothesis]
 
 
 def test_no_generated_query_gets_a_labelled_value_out(stage: Stage) -> None:
@@ -21,7 +21,7 @@ def test_no_generated_query_gets_a_labelled_value_out(stage: Stage) -> None:
     outcomes: Counter[str] = Counter()
     with stage.masked("generated") as guarded, stage.direct("generated") as bare:
 
-        @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+        @settings(max_examples=max(600, settings.default.max_examples), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
         @given(statements(), st.sampled_from(list(Mode)))
         def try_one(statement: str, mode: Mode) -> None:
             guarded.received.clear()

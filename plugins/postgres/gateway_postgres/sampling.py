@@ -38,8 +38,8 @@ _SETTINGS: Final = (
     f"SET lock_timeout = '{_LOCK_SECONDS}s'",
 )
 
-# Views, materialised ones too, carry the labels of what they show. Partitions are read through their parent. Tables that
-# inherit come last, so that their parents are seen before them.
+# Views, materialised ones too, carry the labels of what they show, and partitions are read through their parent. Tables
+# that inherit come last, so that their parents are seen before them.
 # "plain": a type of the server's own or a domain, so that showing it as text runs nobody's function.
 _COLUMNS: Final = """
 SELECT n.nspname, c.relname, c.relkind, c.reltuples, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from gateway.errors import ConfigurationError
 
-
 _QUESTION = "SELECT full_name, email, card_number FROM customers LIMIT 3"
 
 

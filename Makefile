@@ -52,7 +52,7 @@ bench: .bench/.ready ## measure the compiled wheel against pgbouncer and a direc
 # What is measured is what is shipped: the wheel, in an environment of its own.
 .bench/.ready: pyproject.toml uv.lock hatch_build.py $(PRODUCT) | $(UV)
 	rm -rf .bench
-	$(UV) build --quiet --wheel --out-dir .bench/dist
+	QUERYGATE_REQUIRE_COMPILED=1 $(UV) build --quiet --wheel --out-dir .bench/dist
 	$(UV) venv --quiet --allow-existing .bench
 	$(UV) export --quiet --frozen --only-group dev --only-group servers --no-hashes --output-file .bench/dev.txt
 	$(UV) pip install --quiet --python .bench/bin/python --requirement .bench/dev.txt .bench/dist/*.whl

@@ -91,7 +91,7 @@ def birth_date(value: str, today: date) -> float:
 
 def person_name(value: str) -> float:
     """Two to four words, each beginning with a capital: as sure as a name without a dictionary can be."""
-    parts = value.replace("-", " ").split()
+    parts = value.replace("-", " ").replace("'", " ").split()
     if not 2 <= len(parts) <= 5 or any(char.isdigit() for char in value):
         return 0.0
     return float(all(part[0].isupper() and (len(part) < 3 or part[2:].islower()) for part in parts))

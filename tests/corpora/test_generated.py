@@ -19,9 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.hypothesis
 def test_no_generated_query_gets_a_labelled_value_out(stage: Stage) -> None:
     find = needles().find
     outcomes: Counter[str] = Counter()
+    chosen = settings.default
+    examples = max(600, chosen.max_examples if chosen is not None else 0)
     with stage.masked("generated") as guarded, stage.direct("generated") as bare:
 
-        @settings(max_examples=max(600, settings.default.max_examples), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+        @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
         @given(statements(), st.sampled_from(list(Mode)))
         def try_one(statement: str, mode: Mode) -> None:
             guarded.received.clear()

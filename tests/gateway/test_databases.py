@@ -12,7 +12,7 @@ import pytest
 
 from gateway.databases import RETRY_PAUSE, Database, Databases
 from gateway.domain.resource import Resource
-from gateway.domain.statement import ColumnRef
+from gateway.domain.statement import ColumnRef, ObjectRef
 from gateway.errors import UpstreamUnavailable
 from gateway.policy.compile import compile_policies
 from gateway.policy.labels import Classification
@@ -219,3 +219,43 @@ def test_a_removed_resource_is_not_asked_again() -> None:
         assert not world.databases._known
 
     asyncio.run(story())
+
+
+class Partitioned(FakeCatalog):
+    """A catalog with a table and its partition."""
+
+    def columns(self) -> tuple[ColumnRef, ...]:
+        return (EMAIL, PARTITION, OTHER)
+
+    def related_columns(self, column: ColumnRef) -> frozenset[ColumnRef]:
+        return {EMAIL: frozenset({PARTITION}), PARTITION: frozenset({EMAIL})}.get(column, frozenset())
+
+
+PARTITION = ColumnRef("public", "people_2024", "email")
+OTHER = ColumnRef("public", "orders", "note")
+
+
+def partitioned() -> Database:
+    world = World()
+    database = world.databases.get(SHOP, "shop")
+    database.use(Partitioned("1"), {EMAIL: frozenset({"pii.email"})}, database.changes)
+    return database
+
+
+def test_a_label_on_a_table_is_on_its_partitions() -> None:
+    database = partitioned()
+    assert database.labels_of(PARTITION) == {"pii.email"}
+    assert database.labels_of(OTHER) == frozenset()
+
+
+def test_which_objects_may_have_labelled_columns() -> None:
+    database = partitioned()
+    masked = frozenset({"pii.email"})
+    assert database.has_columns_labelled(ObjectRef("public", "people_2024"), masked)
+    assert not database.has_columns_labelled(ObjectRef("public", "orders"), masked)
+    assert not database.has_columns_labelled(ObjectRef("public", "people"), frozenset({"other"}))
+    assert not database.has_columns_labelled(ObjectRef("public", "new_view", "view"), masked)
+    for unknown in (ObjectRef("", "orders"), ObjectRef("public", "nowhere"), ObjectRef("public", "f", "function")):
+        assert database.has_columns_labelled(unknown, masked)
+    database.changed()
+    assert database.has_columns_labelled(ObjectRef("public", "orders"), masked)

@@ -183,6 +183,11 @@ class Pending:
         """Whether rows may pass unseen."""
         return self.mask_known and self.mask is None and self.row_limit is None and self.limited is None
 
+    @property
+    def simply_masked(self) -> bool:
+        """Whether all that is done to rows is their mask."""
+        return self.mask is not None and self.row_limit is None and self.limited is None
+
 
 class Pipeline:
     """The queue of pending answers and the names that live in the session."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum
 from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from gateway.domain.audit import StatementRecord
@@ -23,9 +24,10 @@ from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
 from gateway_postgres.rows import split_frontend
 from gateway_postgres.session import probe
 from gateway_postgres.wire.codec import frame
-from gateway_postgres.wire.frontend import BindHeader
 
 _LENGTH = Struct("!I")
+_SIGNED = Struct("!i")
+_SHORT = Struct("!H")
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE = b"QPBDEC"
 SYNC, FLUSH, TERMINATE, FUNCTION_CALL = b"SHXF"
@@ -404,8 +406,7 @@ class ClientStream:
         pipeline.unsynced = True
         formats: tuple[int, ...] | None
         if core.masked:
-            header = BindHeader.decode(memoryview(data)[start + 5 : stop])
-            formats, parameters = header.result_formats, header.parameter_count
+            parameters, formats = _bind_tail(data, name_end + 1, stop)
         else:
             formats = None
             codes = data[name_end + 1] << 8 | data[name_end + 2]
@@ -537,6 +538,27 @@ class ClientStream:
             return
         # No Sync: it would commit what the client did not.
         core.effects.append(SendUpstream(_ABANDON))
+
+
+def _bind_tail(data: bytes, at: int, stop: int) -> tuple[int, tuple[int, ...]]:
+    """How many parameters a Bind has and its result format codes; ``at`` is behind its names. Lengths must add up."""
+    try:
+        at += 2 + 2 * _SHORT.unpack_from(data, at)[0]
+        count: int = _SHORT.unpack_from(data, at)[0]
+        at += 2
+        for _ in range(count):
+            length: int = _SIGNED.unpack_from(data, at)[0]
+            if length < -1:
+                raise RemoteProtocolError("Bind: a parameter has an impossible length")
+            at += 4 if length == -1 else 4 + length
+        codes: int = _SHORT.unpack_from(data, at)[0]
+    except StructError:
+        raise RemoteProtocolError("Bind: too short") from None
+    if at + 2 + 2 * codes != stop:
+        raise RemoteProtocolError("Bind: the lengths do not add up")
+    if not codes:
+        return count, ()
+    return count, tuple(_SHORT.unpack_from(data, at + 2 + 2 * index)[0] for index in range(codes))
 
 
 def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes]:

@@ -56,11 +56,8 @@ def test_the_document_is_yaml_that_labels_every_column_whatever_its_name(columns
 def test_the_document_says_how_sure_it_is_and_why() -> None:
     column = ColumnRef("public", "customers", "email")
     evidence = Evidence("pii.email", 0.987, True, 198, 200, "x…@x….x…")
-    text = render(
-        [Proposal(column, "text", evidence)], resource="shop", database="shop", today=date(2026, 1, 7), notes=[]
-    )
-    assert (
-        "# 0.99: text; the name says so; 198 of 200 values fit, such as x…@x….x…\n      - public.customers.email"
-        in text
-    )
+    proposals = [Proposal(column, "text", evidence)]
+    text = render(proposals, resource="shop", database="shop", today=date(2026, 1, 7), notes=[])
+    assert "# 0.99: text; the name says so; 198 of 200 values fit, such as x…@x….x…\n" in text
+    assert "      - public.customers.email\n" in text
     assert "Nothing of this is in force" in text

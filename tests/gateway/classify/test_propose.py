@@ -103,10 +103,8 @@ def test_documents_and_lists_are_looked_into_and_may_hold_several_sorts() -> Non
     proposals = propose(SampledTable("public", "t", (column,)), LOOKED_FOR, min_score=0.5)
     assert {item.evidence.label for item in proposals} == {"pii.email", "pii.phone"}
     assert "ana" not in "".join(item.evidence.describe() for item in proposals)
-    assert (
-        best("contacts", "{ana@example.com,x}", '{"bo b@example.com",ben@example.com}', sort=ColumnSort.LIST)
-        == "pii.email"
-    )
+    several = ("{ana@example.com,x}", '{"Ben B",ben@example.com}', "{}", "{zoe@example.com}")
+    assert best("reached_at", *several, sort=ColumnSort.LIST) == "pii.email"
 
 
 def test_columns_with_the_same_data_are_one_proposal() -> None:

@@ -205,3 +205,16 @@ def test_what_drivers_send_on_their_own_goes_through(text: str) -> None:
 )
 def test_texts_that_could_get_around_a_mask_are_refused(text: str) -> None:
     assert guard(statement(text), labels_of=labels_of, masked=MASKED, inference=True) is not None
+
+
+def test_dropping_what_is_not_known_shows_nothing() -> None:
+    unknown: dict[str, Any] = {"opaque": ("relation not in the catalog",), "reads_everything": True}
+    assert ask(facts(Action.DROP, **unknown)) is None
+    assert ask(facts(Action.TRUNCATE, **unknown)) == REASONS["opaque"]
+
+
+def test_a_view_may_be_replaced_by_one_that_reads_nothing_masked() -> None:
+    target = writes(ObjectRef("public", "report", "view"))
+    assert ask(facts(Action.CREATE, Action.ALTER, copies_data=True, **target)) is None
+    assert ask(facts(Action.CREATE, Action.ALTER, copies_data=True, **target, **reads(EMAIL))) is not None
+    assert ask(facts(Action.ALTER, copies_data=True, **target)) == REASONS["relabel"]

@@ -203,6 +203,9 @@ def _alter(reader: Reader) -> Found:
             walk.objects_written.add(reference)
         # Renamed, moved or attached, the same data is found under a name without labels.
         copies = reader.has(*_MOVES)
+        # The options of a foreign table say whose data it shows.
+        if kind == "foreign table" or reader.has("options"):
+            walk.unknown("foreign table")
         if reader.has("generated") or (reader.has("using") and reader.has("type")):
             walk.unknown("computed column")
         note_expressions(walk, reader.rest())

@@ -186,9 +186,9 @@ def _function(walk: Walk, node: exp.Expr, function: exp.Expr, alias: exp.Expr | 
 
 
 def _holds_scalars(walk: Walk, argument: exp.Expr, scope: Scope) -> bool:
-    """Whether an array's elements are surely no rows, which unnest would take apart into columns."""
+    """Whether an array's elements are surely no rows, which unnest would take apart into columns, or into none."""
     if isinstance(argument, exp.Array):
-        return all(isinstance(element, (exp.Literal, exp.Parameter, exp.Null)) for element in argument.expressions)
+        return all(isinstance(element, (exp.Literal, exp.Null)) for element in argument.expressions)
     if not isinstance(argument, exp.Column) or walk.catalog is None:
         return False
     value = walk.expression(argument, scope)

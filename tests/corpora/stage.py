@@ -139,7 +139,7 @@ def set_up(*databases: str, version: int | None = None) -> Iterator[Stage]:
             values = substitutions()
             script = _PLACE.sub(lambda found: values[found[1]], (_FOLDER / "vault.sql").read_text())
             if not contrib:
-                script = re.sub(r"^CREATE EXTENSION.*$", "", script, flags=re.MULTILINE)
+                script = re.sub(r"^CREATE (EXTENSION|SERVER|FOREIGN TABLE) .*$", "", script, flags=re.MULTILINE)
             server.psql(script, database=_TEMPLATE)
             password = secrets.token_urlsafe(24)
             port = free_port()

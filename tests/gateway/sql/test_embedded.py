@@ -48,6 +48,8 @@ def test_plain_definitions_are_understood(text: str) -> None:
         "CREATE TYPE b (INPUT = leak, OUTPUT = leak)",
         "ALTER TABLE orders ADD COLUMN x text DEFAULT leak(3)",
         "ALTER TABLE orders ALTER COLUMN note SET DEFAULT leak(3)",
+        "ALTER FOREIGN TABLE orders ALTER COLUMN note OPTIONS (column_name 'x')",
+        "ALTER TABLE orders OPTIONS (SET table_name 'x')",
     ],
 )
 def test_calls_of_unknown_code_are_noted(text: str) -> None:

@@ -101,5 +101,8 @@ def test_functions_of_known_width(text: str) -> None:
     assert facts(text).opaque == ()
 
 
-def test_unnest_of_rows_has_no_known_width() -> None:
-    assert facts("SELECT * FROM unnest(ARRAY(SELECT c FROM customers c)) x").opaque
+@pytest.mark.parametrize(
+    "array", ["ARRAY(SELECT c FROM customers c)", "ARRAY[$1]", "$1", "ARRAY[ROW()]", "ARRAY[NULL]::x[]"]
+)
+def test_unnest_of_what_may_be_rows_has_no_known_width(array: str) -> None:
+    assert facts(f"SELECT * FROM unnest({array}) x").opaque

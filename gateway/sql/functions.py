@@ -129,7 +129,8 @@ pg_ts_template_is_visible pg_type_is_visible row_security_active shobj_descripti
 to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regrole to_regtype to_regtypemod regclass
 oid aclexplode acldefault makeaclitem aclcontains _pg_char_max_length _pg_char_octet_length
 _pg_datetime_precision _pg_expandarray _pg_index_position _pg_interval_type _pg_numeric_precision
-_pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid _pg_truetypmod pg_stat_get_last_vacuum_time
+_pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid _pg_truetypmod pg_available_extensions
+pg_stat_get_last_vacuum_time
 pg_stat_get_last_autovacuum_time pg_stat_get_last_analyze_time pg_stat_get_last_autoanalyze_time
 pg_stat_get_live_tuples pg_stat_get_dead_tuples pg_stat_get_numscans pg_stat_get_tuples_returned
 pg_stat_get_tuples_inserted pg_stat_get_tuples_updated pg_stat_get_tuples_deleted pg_timezone_abbrevs
@@ -218,6 +219,7 @@ FUNCTION_COLUMNS: dict[str, tuple[str, ...]] = {
     "pg_sequence_parameters": (
         *("start_value", "minimum_value", "maximum_value", "increment", "cycle_option", "cache_size", "data_type"),
     ),
+    "pg_available_extensions": ("name", "default_version", "comment"),
     "pg_show_all_settings": (
         *("name", "setting", "unit", "category", "short_desc", "extra_desc", "context", "vartype", "source"),
         *("min_val", "max_val", "enumvals", "boot_val", "reset_val", "sourcefile", "sourceline", "pending_restart"),

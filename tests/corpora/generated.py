@@ -42,7 +42,7 @@ _NAMES = ("id", "name", "email", "x", "y", "note", "phone", "customers")
 _CALLS: dict[str, Sequence[tuple[str, str]]] = {
     TEXT: (
         *(("upper({})", TEXT), ("reverse({})", TEXT), ("left({}, 9)", TEXT), ("substr({}, 3, 12)", TEXT)),
-        *(("concat({}, '-')", TEXT), ("length({})", NUMBER), ("md5({})", TEXT), ("replace({}, '.', '')", TEXT)),
+        *(("concat({}, '-')", TEXT), ("length({})", NUMBER), ("initcap({})", TEXT), ("replace({}, '.', '')", TEXT)),
         *(
             ("{} || 'z'", TEXT),
             ("coalesce({}, 'none')", TEXT),

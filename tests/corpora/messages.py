@@ -274,6 +274,18 @@ ATTACKS: Sequence[MessageAttack] = (
         ],
     ),
     MessageAttack(
+        "a parameter that is a row without columns",
+        [
+            parse(
+                "SELECT x FROM (SELECT * FROM unnest(ARRAY[$1::hollow]) t"
+                " CROSS JOIN (SELECT id, email FROM customers) c) AS q(p, x)"
+            )
+            + bind(values=(b"()",))
+            + execute()
+            + SYNC,
+        ],
+    ),
+    MessageAttack(
         "replication", [query("IDENTIFY_SYSTEM"), query("SHOW search_path"), query(_EMAIL)], {"replication": "database"}
     ),
     MessageAttack(

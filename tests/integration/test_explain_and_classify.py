@@ -164,6 +164,7 @@ CASES = [
     (ANALYST, "SELECT count(*) AS n, max(salary) AS most, min(job) AS job FROM staff"),
     (ANALYST, "SELECT (c).tax_number, row_to_json(c)::text FROM customers c ORDER BY id LIMIT 2"),
     (ANALYST, "SELECT city AS v FROM customers UNION SELECT home_email FROM staff ORDER BY 1 LIMIT 4"),
+    (ANALYST, "SELECT full_name, email, spent FROM top_customers ORDER BY id LIMIT 3"),
     (SUPPORT, "SELECT id, email FROM customers ORDER BY id LIMIT 2"),
     (ADMIN, "SELECT id, email FROM customers ORDER BY id LIMIT 2"),
     (ANALYST, "DELETE FROM orders"),

@@ -229,7 +229,6 @@ CONNECTIONS = r"""
 SELECT current_database(), current_user, inet_server_port() IS NOT NULL AS over_tcp;
 \c postgres
 SELECT current_database();
-\c no_such_database
 \encoding LATIN1
 SELECT length('é'), 'é' AS accent;
 SHOW client_encoding;
@@ -372,6 +371,12 @@ def test_a_script_stops_at_the_first_error(pair: Pair, shop_template: Shop, data
     printed = _same(pair, shop_template, database, "--set=ON_ERROR_STOP=1", "--single-transaction", f"--file={script}")
     assert printed.status == 3
     assert "never" not in printed.output
+
+
+def test_an_unknown_database_ends_the_script(pair: Pair, shop_template: Shop, database: str) -> None:
+    printed = _same(pair, shop_template, database, script="\\c no_such_database\nSELECT 'never';\n")
+    assert printed.status == 2
+    assert 'database "no_such_database" does not exist' in printed.messages
 
 
 def test_commands_on_the_command_line(pair: Pair, shop_template: Shop, database: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import ssl
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import zipfile
 from pathlib import Path
 
 VERSION = "0.13.9"
-_DEFAULT_INDEX = "https://pypi.org/simple"
+_LOCK = Path(__file__).resolve().parents[1] / "uv.lock"
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _JSON = "application/vnd.pypi.simple.v1+json"
 _SECONDS = 120
@@ -54,7 +55,7 @@ def _by_pip(folder: Path) -> Path | None:
 
 
 def _from_index(folder: Path) -> Path:
-    index = next((os.environ[name] for name in _INDEX_VARIABLES if os.environ.get(name)), _DEFAULT_INDEX)
+    index = next((os.environ[name] for name in _INDEX_VARIABLES if os.environ.get(name)), None) or _locked_index()
     page = f"{index.rstrip('/')}/uv/"
     files = json.loads(_get(page, accept=_JSON))["files"]
     for file in sorted(files, key=lambda entry: str(entry["filename"])):
@@ -67,6 +68,12 @@ def _from_index(folder: Path) -> Path:
             wheel.write_bytes(content)
             return wheel
     sys.exit(f"{page} has no uv {VERSION} for {platform.machine()}")
+
+
+def _locked_index() -> str:
+    """The index that the lock file names: everything else comes from there, too."""
+    found = re.search(r'source = \{ registry = "([^"]+)" \}', _LOCK.read_text("utf-8"))
+    return found[1] if found else sys.exit(f"{_LOCK} names no package index; set {_INDEX_VARIABLES[0]}")
 
 
 def _fits(name: str) -> bool:

@@ -33,6 +33,8 @@ TYPED = (
     "plugins/postgres/gateway_postgres/pipeline.py",
     "plugins/postgres/gateway_postgres/core.py",
     "plugins/postgres/gateway_postgres/statements.py",
+    "plugins/postgres/gateway_postgres/messages.py",
+    "plugins/postgres/gateway_postgres/resultmasks.py",
     "plugins/postgres/gateway_postgres/results.py",
     "plugins/postgres/gateway_postgres/relay.py",
     "plugins/postgres/gateway_postgres/session.py",

@@ -13,7 +13,7 @@ from tests.corpora.generated import statements
 from tests.corpora.stage import Stage
 from tests.corpora.wire import Mode
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.hypothesis]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.hypothesis]
 
 
 def test_no_generated_query_gets_a_labelled_value_out(stage: Stage) -> None:

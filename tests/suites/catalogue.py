@@ -51,14 +51,14 @@ def _sqlalchemy(driver: str) -> Callable[[Endpoint], tuple[str, ...]]:
     return arguments
 
 
-def _sqlalchemy_suite(driver: str, distribution: str, *, bounded: tuple[str, ...]) -> Suite:
+def _sqlalchemy_suite(driver: str, *distributions: str, bounded: tuple[str, ...] = ()) -> Suite:
     return Suite(
         name=f"sqlalchemy-{driver}",
         distribution="sqlalchemy",
         targets=("test/dialect/test_suite.py", "test/dialect/postgresql"),
         bounded=bounded,
         keep=("test", "lib", "setup.cfg", "pyproject.toml"),
-        requirements=(distribution,),
+        requirements=distributions,
         extras=("greenlet", "typing-extensions"),
         arguments=_sqlalchemy(driver),
         databases={
@@ -105,6 +105,6 @@ SUITES: tuple[Suite, ...] = (
     ),
     _sqlalchemy_suite("asyncpg", "asyncpg", bounded=("test/dialect/test_suite.py", "-k", "not Reflection")),
     _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=_POSTGRESQL_DIALECT),
-    _sqlalchemy_suite("psycopg", "psycopg", bounded=()),
-    _sqlalchemy_suite("pg8000", "pg8000", bounded=()),
+    _sqlalchemy_suite("psycopg", "psycopg", "psycopg-binary"),
+    _sqlalchemy_suite("pg8000", "pg8000"),
 )

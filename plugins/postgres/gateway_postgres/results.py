@@ -11,8 +11,7 @@ from typing import Final
 
 from gateway.domain.audit import Outcome
 from gateway.domain.masking import MaskingPlan
-from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, SessionEffect, StatementFacts
+from gateway.domain.statement import Action, SessionEffect
 from gateway.errors import (
     GatewayError,
     LimitExceeded,
@@ -30,19 +29,17 @@ from gateway.protocol.effects import (
     SendUpstream,
     SetDeadline,
 )
-from gateway.sql.catalog import Catalog
 from gateway_postgres.core import Core, Held
 from gateway_postgres.errors import error_response, sqlstate
-from gateway_postgres.masks import compile_row_mask, result_columns
-from gateway_postgres.pipeline import Described, Kind, Pending, Portal
-from gateway_postgres.rows import RowMask, mask_rows, scan_rows, split_backend
+from gateway_postgres.messages import may_speak_of_masked, redacted_error, redacted_notification
+from gateway_postgres.pipeline import Kind, Pending, Portal
+from gateway_postgres.resultmasks import Blocked, ResultMasks, mask_whole
+from gateway_postgres.rows import mask_rows, scan_rows, split_backend
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
 from gateway_postgres.wire.backend import (
     DataRow,
     ErrorResponse,
-    NotificationResponse,
     ParameterStatus,
-    RowDescription,
 )
 from gateway_postgres.wire.codec import frame
 
@@ -58,24 +55,18 @@ _ASYNCHRONOUS: Final = frozenset((NOTICE, NOTIFICATION, PARAMETER_STATUS, READY)
 """What passes while the rest of a pipeline's answers is held back."""
 _IDLE: Final = ord("I")
 _DROP: Final = b""
-_MAX_PLANS: Final = 64
 _MAX_PROBE_TRIES: Final = 3
 _QUERY_CANCELED: Final = "57014"
 _OPERATOR_INTERVENTION: Final = "57"
 """SQLSTATE class of errors that come without a question; their texts speak of the server, not of data."""
 _READIED: Final = frozenset((Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL, Kind.PROBE))
 _NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
-_WITHHELD: Final = "the database's message is withheld because the statement touches masked data"
-
-
-class _Blocked(Exception):
-    """The message waits for an answer; nothing of it has been processed."""
 
 
 class ServerStream:
     """Handles the server's messages."""
 
-    __slots__ = ("_client", "_core", "_held", "_plan_failure", "_probe", "_probe_tries", "_stream", "fatal_seen")
+    __slots__ = ("_client", "_core", "_held", "_masks", "_probe", "_probe_tries", "_stream", "fatal_seen")
 
     def __init__(self, core: Core, client: ClientStream) -> None:
         self._core = core
@@ -83,8 +74,7 @@ class ServerStream:
         self._held = Held()
         self._stream = 0
         """Bytes still to come of a row whose beginning was forwarded."""
-        self._plan_failure: GatewayError | None = None
-        """Why the plan that was asked for cannot be had; good for one result only, since the reason may pass."""
+        self._masks = ResultMasks(core)
         self._probe: list[str] = []
         self._probe_tries = 0
         self.fatal_seen = False
@@ -101,13 +91,7 @@ class ServerStream:
 
     def planned(self, ask: AskPlan, plan: MaskingPlan | GatewayError) -> None:
         """The answer to ``AskPlan``; an error refuses the result."""
-        if isinstance(plan, GatewayError):
-            self._plan_failure = plan
-        else:
-            plans = ask.ruling.plans
-            if len(plans) >= _MAX_PLANS:
-                plans.clear()
-            plans[ask.key] = plan
+        self._masks.answered(ask, plan)
         if self._held.size:
             self._process(self._held.take())
 
@@ -133,7 +117,7 @@ class ServerStream:
                         position = stop
                         continue
                     # Servers send some forty rows at a time, so what is done for each piece counts.
-                    if pending.simply_masked and (masked := _mask(data, start, stop, pending)) is not None:
+                    if pending.simply_masked and (masked := mask_whole(data, start, stop, pending)) is not None:
                         if start > forwarded:
                             effects.append(SendDownstream(data[forwarded:start]))
                         effects.append(SendDownstream(masked))
@@ -150,7 +134,7 @@ class ServerStream:
                 elif pending is not None and pending.notice and kind not in _ASYNCHRONOUS:
                     outcome = pending.notice + (data[start:stop] if outcome is None else outcome)
                     pending.notice = b""
-            except _Blocked:
+            except Blocked:
                 if start > forwarded:
                     effects.append(SendDownstream(data[forwarded:start]))
                 self._held.keep(data[start:])
@@ -204,7 +188,7 @@ class ServerStream:
             core.tracker.parameter(status.name, status.value)
             return None
         if kind == NOTIFICATION:
-            return self._notification(data, start, stop) if core.masked else None
+            return redacted_notification(data[start + 5 : stop]) if core.masked else None
         if not pipeline.queue:
             if kind == ERROR:
                 return self._unasked_error(data, start, stop)
@@ -239,7 +223,7 @@ class ServerStream:
         elif kind == PARAMETER_DESCRIPTION and what is Kind.DESCRIBE_STATEMENT:
             pass
         elif kind == NO_DATA and what in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
-            self._describe(pending, None)
+            self._masks.describe(pending, None)
             self._answered()
         elif kind in (EMPTY_QUERY, SUSPENDED) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
             return self._end_statement(pending)
@@ -437,88 +421,15 @@ class ServerStream:
         if pending.kind is Kind.QUERY:
             ruling = pending.ruling
             if ruling is not None and ruling.masked:
-                self._use_mask(pending, ruling, body, None, pending.statement)
+                self._masks.use(pending, ruling, body, None, pending.statement)
             if pending.limited is not None:
                 return _DROP
         elif pending.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
-            self._describe(pending, body)
+            self._masks.describe(pending, body)
             self._answered()
         else:
             raise RemoteProtocolError(f"RowDescription does not answer {pending.kind.name}")
         return _DROP if pending.drop else None
-
-    def _describe(self, pending: Pending, body: bytes | None) -> None:
-        """Keep a description for the executions to come."""
-        ruling = pending.ruling
-        if ruling is None or not ruling.masked:
-            return
-        if body is not None:
-            self._plan(ruling, body, 0)
-        described = Described(body, ruling)
-        if pending.prepared is not None:
-            pending.prepared.described = described
-        elif pending.portal is not None:
-            pending.portal.described = described
-
-    def _plan(self, ruling: Ruling, body: bytes, statement: int) -> MaskingPlan | GatewayError:
-        """The plan for a description; raises ``_Blocked`` after asking for it."""
-        key = (statement, body)
-        plan: MaskingPlan | GatewayError | None = ruling.plans.get(key)
-        if plan is None:
-            plan, self._plan_failure = self._plan_failure, None
-        if plan is None:
-            core = self._core
-            statements = ruling.analysis.statements
-            facts: StatementFacts | None = statements[statement] if statement < len(statements) else None
-            catalog = core.opened.catalog()
-            fields = RowDescription.decode(body).fields
-            columns = result_columns(fields, facts, catalog if isinstance(catalog, Catalog) else None)
-            core.ask_up = ask = AskPlan(ruling, columns, key)
-            core.effects.append(ask)
-            raise _Blocked
-        return plan
-
-    def _use_mask(
-        self, pending: Pending, ruling: Ruling, body: bytes, formats: tuple[int, ...] | None, statement: int
-    ) -> None:
-        """Set the pending answer's row mask, or limit it to nothing where it cannot be masked."""
-        key = (statement, body, formats, self._core.tracker.codec)
-        plans = ruling.plans
-        if key in plans:
-            mask: RowMask | GatewayError | None = plans[key]
-        else:
-            plan = self._plan(ruling, body, statement)
-            if isinstance(plan, GatewayError):
-                mask = plan
-            else:
-                try:
-                    function, codec = self._core.settings.masking_function, self._core.tracker.codec
-                    mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function, codec)
-                except Exception as error:  # noqa: BLE001 - masking functions are plugins: what they raise is a refusal
-                    mask = MaskingError(f"a masking function is not usable here: {type(error).__name__}: {error}")
-                plans[key] = mask
-        if isinstance(mask, GatewayError):
-            pending.limited = mask
-        else:
-            pending.mask = mask
-        pending.mask_known = True
-
-    def _mask_for_execute(self, pending: Pending) -> None:
-        """The row mask of an Execute, by the portal's own description or its statement's."""
-        ruling, portal = pending.ruling, pending.portal
-        described: Described | None = None
-        formats: tuple[int, ...] | None = None
-        if portal is not None:
-            described = portal.described
-            if described is None:
-                described, formats = portal.prepared.described, portal.formats
-                if formats is None:
-                    described = None  # bound before the mask came into force: the formats are not known
-        if ruling is None or described is None or described.body is None:
-            pending.limited = MaskingError("rows came for a statement whose result nobody described")
-            pending.mask_known = True
-        else:
-            self._use_mask(pending, ruling, described.body, formats, 0)
 
     def _rows(self, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
         if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
@@ -526,7 +437,7 @@ class ServerStream:
         if not pending.mask_known:
             if pending.kind is not Kind.EXECUTE:
                 raise RemoteProtocolError("DataRow without RowDescription")
-            self._mask_for_execute(pending)
+            self._masks.use_for_execute(pending)
         record = pending.record
         if pending.limited is not None or record is None:
             return _DROP
@@ -591,8 +502,8 @@ class ServerStream:
             reference = pending.record.id if pending.record else core.session_id
             replacement = error_response(error, reference=reference, fatal=False)
             pending.limited = None
-        elif self._redacts(pending):
-            replacement = _redacted(response)
+        elif may_speak_of_masked(self._core, pending):
+            replacement = redacted_error(response)
         if core.pipeline.copying:
             core.pipeline.copying = False
             core.pipeline.awaiting = pending
@@ -617,22 +528,11 @@ class ServerStream:
             self._client.resume()
         return replacement
 
-    def _redacts(self, pending: Pending) -> bool:
-        """Whether a message about ``pending`` may speak of masked data.
-
-        The end of a transaction runs what was deferred to it, so its messages may be about any statement before; and
-        nothing is known of what a message without a ruling is about.
-        """
-        ruling = pending.ruling
-        if ruling is None:
-            return self._core.masked
-        return ruling.redact_messages or (ruling.masked and Action.TRANSACTION in ruling.analysis.actions)
-
     def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:
         response = ErrorResponse.decode(data[start + 5 : stop])
         self.fatal_seen = self.fatal_seen or response.severity in ("FATAL", "PANIC")
         if self._core.masked and not response.code.startswith(_OPERATOR_INTERVENTION):
-            return _redacted(response)
+            return redacted_error(response)
         return None
 
     def _notice(self) -> bytes | None:
@@ -640,12 +540,7 @@ class ServerStream:
         if not queue:
             return _DROP if self._core.masked else None
         pending = queue[0]
-        return _DROP if pending.kind is Kind.PROBE or self._redacts(pending) else None
-
-    def _notification(self, data: bytes, start: int, stop: int) -> bytes:
-        """Other sessions may put anything into a payload, so people under a mask get the channel only."""
-        message = NotificationResponse.decode(data[start + 5 : stop])
-        return NotificationResponse(pid=message.pid, channel=message.channel, payload=b"").encode()
+        return _DROP if pending.kind is Kind.PROBE or may_speak_of_masked(self._core, pending) else None
 
     # --- the gateway's own questions ----------------------------------------------------------------------------
 
@@ -684,25 +579,6 @@ class ServerStream:
         else:
             core.tracker.probe_failed()
         core.waiting_for_drain = False
-
-
-def _mask(data: bytes, start: int, stop: int, pending: Pending) -> bytes | None:
-    """The rows under their mask; None where something is amiss, which the careful way then finds again."""
-    record, mask = pending.record, pending.mask
-    if record is None or mask is None:
-        return None
-    try:
-        _, _, cells, output = mask_rows(data, start, stop, mask)
-    except Exception:  # noqa: BLE001 - a masking function may raise anything; nothing of these rows is sent
-        return None
-    record.masked_cells += cells
-    return output
-
-
-def _redacted(response: ErrorResponse) -> bytes:
-    """An error without anything that could hold data: severity, code and the fact."""
-    severity = response.severity
-    return ErrorResponse({"S": severity, "V": severity, "C": response.code, "M": _WITHHELD}).encode()
 
 
 def lost(core: Core, stream: ServerStream) -> None:

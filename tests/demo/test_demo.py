@@ -82,7 +82,7 @@ def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -
     assert folder.is_dir()
     assert len(family) >= 4, "keepers, the gateway and the database"
     os.killpg(demo.pid, signal.SIGINT)  # what a terminal does for Ctrl-C
-    assert demo.wait(timeout=20) == 0
+    assert demo.wait(timeout=50) == 0
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
     assert not folder.exists()
 

@@ -133,7 +133,7 @@ def test_following_shows_what_comes_and_ends_quietly(data_dir: Path) -> None:
             assert b'"s-1.100"' in process.stdout.readline()
             asyncio.run(log.close())
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=50)
         finally:
             process.kill()
     assert b"Traceback" not in errors

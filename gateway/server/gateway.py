@@ -31,7 +31,7 @@ from gateway.protocol.effects import (
     AskRuling,
 )
 from gateway.server.listener import Endpoint, Listener, ServerTls
-from gateway.server.session import DatabaseProtocol, Session, refusal
+from gateway.server.session import DatabaseProtocol, Session, plain_socket, refusal
 from gateway.server.standing import end_without_token, lost_by_change
 from gateway.server.tasks import Tasks
 from gateway.server.upstream import Upstreams
@@ -266,6 +266,7 @@ class Gateway:
             raise GatewayShutdown("the client left before the database was connected")
         transport, _, handle = await self._upstreams.connect(resource, adapter, lambda: DatabaseProtocol(session))
         session.upstream = transport
+        session.upstream_fd = plain_socket(transport)
         if session.ended:
             raise GatewayShutdown("the client left while the database was being connected")
         if reason := lost_by_change(session, self.snapshot):

@@ -7,6 +7,7 @@ answer about it, or while the other side does not take what it is sent, so a slo
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -95,6 +96,7 @@ class Session:
         "audit_context",
         "context",
         "downstream",
+        "downstream_fd",
         "downstream_full",
         "ended",
         "failure",
@@ -110,6 +112,7 @@ class Session:
         "token",
         "tokens",
         "upstream",
+        "upstream_fd",
         "upstream_full",
     )
 
@@ -138,6 +141,9 @@ class Session:
         self.audit_context = b""
         self.downstream: asyncio.Transport | None = None
         self.upstream: asyncio.Transport | None = None
+        self.downstream_fd = -1
+        """The socket behind ``downstream`` where nothing (no TLS) lies between; only to be used while that is open."""
+        self.upstream_fd = -1
         self.downstream_full = False
         """The client does not take what it is sent."""
         self.upstream_full = False
@@ -271,9 +277,9 @@ class Session:
                     case _:
                         asks.append(effect)
         if up:
-            self._write(self.upstream, up)
+            self._write(self.upstream, self.upstream_fd, up)
         if down:
-            self._write(self.downstream, down)
+            self._write(self.downstream, self.downstream_fd, down)
         for ask in asks:
             self._host.answer(self, ask)
         if close is not None:
@@ -293,9 +299,21 @@ class Session:
             self._host.opened(self)
 
     @staticmethod
-    def _write(transport: asyncio.Transport | None, pieces: list[Bytes]) -> None:
-        if transport is not None and not transport.is_closing():
-            transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    def _write(transport: asyncio.Transport | None, fd: int, pieces: list[Bytes]) -> None:
+        if transport is None or transport.is_closing():
+            return
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if fd >= 0 and not transport.get_write_buffer_size():
+            # uvloop writes at the end of its turn, when it has read from everybody who had something to say: whoever
+            # was first would wait for all. Without TLS the bytes can go at once.
+            try:
+                sent = os.write(fd, data)
+            except OSError:
+                sent = 0  # it would block, or the transport is about to find out why
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+        transport.write(data)
 
     def balance(self) -> None:
         """Read from each side only while what comes of it can go somewhere."""
@@ -329,10 +347,13 @@ class Session:
             self.scope.database.changed()
         effects = self.relay.terminate(error)
         sends = [effect for effect in effects if isinstance(effect, SendDownstream | SendUpstream)]
-        for transport, kind in ((self.upstream, SendUpstream), (self.downstream, SendDownstream)):
+        for transport, fd, kind in (
+            (self.upstream, self.upstream_fd, SendUpstream),
+            (self.downstream, self.downstream_fd, SendDownstream),
+        ):
             pieces = [effect.data for effect in sends if isinstance(effect, kind)]
             if pieces:
-                self._write(transport, pieces)
+                self._write(transport, fd, pieces)
         self.end(error)
 
     def end(self, error: Exception | None) -> None:
@@ -400,6 +421,7 @@ class ClientProtocol(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._session.downstream = transport
+        self._session.downstream_fd = plain_socket(transport)
         self._on_connected()
 
     @override
@@ -453,6 +475,14 @@ class DatabaseProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._session.upstream_full = False
         self._session.balance()
+
+
+def plain_socket(transport: asyncio.Transport) -> int:
+    """The file descriptor behind a transport without TLS, -1 where there is none to be had."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None:
+        return -1
+    return int(sock.fileno())
 
 
 def refusal(error: BaseException) -> GatewayError:

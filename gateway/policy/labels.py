@@ -86,6 +86,8 @@ class LabelIndex:
 
     def spread(self, columns: Iterable[ColumnRef]) -> Mapping[ColumnRef, frozenset[str]]:
         """The labelled ones among the columns of a catalog."""
+        if not self.classifications:
+            return MappingProxyType({})
         found = ((column, self.labels_of(column)) for column in columns)
         return MappingProxyType({column: labels for column, labels in found if labels})
 

@@ -156,6 +156,15 @@ def _origins(relation: Relation, row: tuple[NamedValue, ...]) -> dict[int, Origi
 def _related(catalog: Catalog) -> dict[ColumnRef, frozenset[ColumnRef]]:
     related: dict[ColumnRef, frozenset[ColumnRef]] = {}
     parents, children = catalog._parents, catalog._children
+    names: dict[int, frozenset[str]] = {}
+    """Column names by relation: a parent with a thousand children is looked at a thousand times."""
+
+    def has(relation: Relation, name: str) -> bool:
+        found = names.get(relation.oid)
+        if found is None:
+            found = names[relation.oid] = frozenset(column.name for column in relation.columns)
+        return name in found
+
     for oid in {*parents, *children}:
         relation = catalog.relation_by_oid(oid)
         if relation is None:
@@ -165,6 +174,6 @@ def _related(catalog: Catalog) -> dict[ColumnRef, frozenset[ColumnRef]]:
             related[relation.reference(column.name)] = frozenset(
                 other.reference(column.name)
                 for other in relatives
-                if other is not None and other.oid != oid and any(c.name == column.name for c in other.columns)
+                if other is not None and other.oid != oid and has(other, column.name)
             )
     return related

@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import signal
 
 from hypothesis import HealthCheck, settings
 
 from gateway.testing.servers import PostgresServer, ServerUnavailable
+
+# A shell that runs this in the background has SIGINT ignored, and so would every program that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.gateway"]
 

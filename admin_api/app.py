@@ -1,56 +1,57 @@
-"""The FastAPI application. So far it answers whether the gateway lives and whether it is ready for clients."""
+"""The FastAPI application: health alone where a configuration file is all there is, the whole API with a store.
+
+What only the store needs is imported only with it: a gateway without one starts quickly, and takes less memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response, status
-from pydantic import BaseModel, Field
+from fastapi import FastAPI
 
+from admin_api.errors import install_handlers
+from admin_api.health.endpoints import router as health_router
+from admin_api.limits import Limits
 from gateway import __version__
+from gateway.control.port import DataPlane
 from gateway.services import Health
 
-
-class HealthAnswer(BaseModel):
-    """What ``GET /health`` answers."""
-
-    status: Literal["ok", "unavailable"] = Field(examples=["ok"])
-    detail: str = Field(examples=["serving"])
-    version: str = Field(examples=[__version__])
-    sessions: int = Field(ge=0, examples=[12])
-    snapshot: str = Field(description="Version of the policies in force", examples=["3f9a0c1d"])
-    audit: str = Field(description="Why the audit cannot be written; empty while it can", examples=[""])
+if TYPE_CHECKING:
+    from admin_api.context import Context
 
 
-class LiveAnswer(BaseModel):
-    """What ``GET /health/live`` answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-def create_app(health: Callable[[], Health]) -> FastAPI:
-    """The application; ``health`` is asked at every request, inside the event loop."""
-    app = FastAPI(title="Querygate admin API", version=__version__, docs_url="/docs", redoc_url=None)
-
-    @app.get("/health", tags=["health"], responses={503: {"model": HealthAnswer}})
-    async def read_health(response: Response) -> HealthAnswer:
-        """Whether the gateway takes clients: 200 if it does, 503 with the reason if it does not."""
-        now = health()
-        if not now.ready:
-            response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return HealthAnswer(
-            status="ok" if now.ready else "unavailable",
-            detail=now.detail,
-            version=__version__,
-            sessions=now.sessions,
-            snapshot=now.snapshot,
-            audit=now.audit,
-        )
-
-    @app.get("/health/live", tags=["health"])
-    async def read_live() -> LiveAnswer:
-        """Whether the process answers at all."""
-        return LiveAnswer()
-
+def create_app(health: Callable[[], Health], context: Context | None = None, plane: DataPlane | None = None) -> FastAPI:
+    """The application; ``health`` is asked at every request, inside the event loop. ``plane`` is for metrics."""
+    app = FastAPI(
+        title="Querygate admin API",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.health = health
+    app.state.plane = plane
+    app.state.routers = (health_router,)
+    install_handlers(app)
+    app.add_middleware(Limits)
+    if context is not None:
+        _add_store(app, context)
+    for router in app.state.routers:
+        app.include_router(router)
     return app
+
+
+def _add_store(app: FastAPI, context: Context) -> None:
+    from admin_api.explain.service import Explainer
+    from admin_api.openapi import describe
+    from admin_api.routers import ROUTERS
+    from admin_api.store_errors import install_store_handlers
+
+    app.state.routers += ROUTERS
+    app.state.context = context
+    app.state.fleet = context.fleet
+    app.state.explainer = Explainer()
+    install_store_handlers(app)
+    describe(app)

@@ -6,9 +6,11 @@ import importlib.util
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +34,10 @@ _SETTINGS = {
     "synchronize_seqscans": "off",
     "jit": "off",
 }
+
+
+_RUN_INSTALLED = Path(__file__).resolve().parents[1] / "scripts" / "run_installed.py"
+_UNAUDITED = (sys.executable, str(_RUN_INSTALLED), "benchmarks.unaudited", "serve", "--config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +161,6 @@ class Bed:
         file = folder / "querygate.yaml"
         file.write_text(configuration(variant, port=port, upstream_port=self._server.port))
         environment = {TOKEN_VARIABLE: token, PASSWORD_VARIABLE: self._password}
-        gateway = stack.enter_context(GatewayProcess.start(file, environment=environment))
+        start = GatewayProcess.start if variant.audited else partial(GatewayProcess.start, command=_UNAUDITED)
+        gateway = stack.enter_context(start(file, environment=environment))
         return Route(variant.name, port, PRINCIPAL, RESOURCE, token, gateway.pid, variant.tls)

@@ -22,6 +22,10 @@ class Variant:
     name: str = "gateway"
     tls: bool = False
     read_durability: str = "buffered"
+    holds: bool = False
+    """Whether what reads the customers waits for an approval."""
+    audited: bool = True
+    """Without, a gateway that the product does not have: nothing is recorded. Only to know what recording costs."""
 
 
 def configuration(variant: Variant, *, port: int, upstream_port: int) -> str:
@@ -79,6 +83,18 @@ def configuration(variant: Variant, *, port: int, upstream_port: int) -> str:
         "audit": {"durability": {"write": "before_forward", "read": variant.read_durability}, "min_free": "64MiB"},
         "limits": {"max_sessions": 5000},
     }
+    if variant.holds:
+        document["approvals"] = {"url": "https://querygate.example/approvals"}
+        policies = document["policies"]
+        assert isinstance(policies, list)
+        policies.append(
+            {
+                "name": "customers-wait",
+                "effect": "require_approval",
+                "match": {"objects": ["public.customers"]},
+                "approval": {"approvers": ["dba"], "timeout": "1h"},
+            }
+        )
     if not variant.tls:
         document["tls"] = {"mode": "disable"}
     return json.dumps(document, indent=2)

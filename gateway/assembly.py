@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.approvals.desk import Desk
+from gateway.approvals.holding import Estimates, Holder
+from gateway.approvals.journal import ApprovalJournal
+from gateway.approvals.store import FILE as APPROVALS
+from gateway.approvals.store import ApprovalStore
 from gateway.audit.log import AuditLog, LogSettings
 from gateway.audit.redact import Literals
+from gateway.audit.shipping.plugin import ShippingSinks
+from gateway.audit.shipping.process import make_shippers
+from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.sinks import BuiltinSinks, attach_sinks
+from gateway.audit.witness import witnesses
 from gateway.chain import Chain, Durability
 from gateway.config import Config, Secret, TlsMode
 from gateway.config import Durability as When
+from gateway.control.desk import LinkedDesk
+from gateway.control.line import Line
 from gateway.databases import Databases
 from gateway.domain.identity import AccessToken
 from gateway.domain.masking import MaskingFunction, MaskSpec
@@ -20,10 +32,12 @@ from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.statement import ColumnRef
 from gateway.errors import ConfigurationError
+from gateway.guardrails.budgets import FILE as BUDGETS
+from gateway.guardrails.budgets import Budgets
 from gateway.guardrails.policies import PolicyGuardrail
 from gateway.identity.certificates import ensure_certificate, load_certificate_der
 from gateway.identity.files import INSTALL_KEY, load_or_create_secret
-from gateway.identity.jwks import KeySet
+from gateway.identity.jwks import FixedKeys, KeySet
 from gateway.identity.jwt import BearerProvider, BearerVerifier
 from gateway.identity.provider import AccessTokenProvider
 from gateway.identity.store import TOKENS, TokenStore
@@ -32,11 +46,13 @@ from gateway.identity.upstream import ConfiguredCredentials
 from gateway.masking.functions import BuiltinMaskingFunctions, MaskingFunctions
 from gateway.masking.keys import KEY_SIZE, MaskingKeys, load_or_create_key
 from gateway.masking.plan import MaskPlanner
+from gateway.observability.metrics import StatementMetrics
 from gateway.plugin.components import Components, collect
 from gateway.plugin.dispatch import Dispatcher
 from gateway.plugin.load import LoadedPlugins, available, load_plugins
 from gateway.policy.classify import ConfiguredClassifier
 from gateway.policy.enforceability import check_enforceable
+from gateway.policy.paths import LabelledPath
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView, ProtocolAdapter
 from gateway.server.gateway import Gateway, ServerSettings
@@ -59,6 +75,16 @@ class _NoAudit:
     reason = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A configuration made ready to decide by: everything that takes time is done, and nothing is in force yet."""
+
+    config: Config
+    snapshot: Snapshot
+    tokens: Mapping[str, tuple[AccessToken, ...]]
+    verifiers: tuple[BearerVerifier, ...]
+
+
 class _Live:
     """What plugins ask for at call time: it changes with the configuration, or is made after them."""
 
@@ -66,14 +92,25 @@ class _Live:
         self._secret = secret
         self.databases: Databases | None = None
         self.masking: MaskingFunctions | None = None
-        self.use(config)
+        self.use(self.prepare(config))
 
-    def use(self, config: Config) -> None:
-        tokens = _configured_tokens(config, self._secret)
-        self.snapshot = Snapshot.from_config(config)
-        self.tokens = tokens
+    def prepare(self, config: Config) -> Prepared:
+        """What can be worked out beside everything else, in any thread."""
+        return Prepared(
+            config, Snapshot.from_config(config), _configured_tokens(config, self._secret), _verifiers(config)
+        )
+
+    def use(self, prepared: Prepared) -> None:
+        config = prepared.config
+        self.snapshot = prepared.snapshot
+        self.tokens = prepared.tokens
         self.credentials = config.credentials
         self.bearers = config.bearers
+        self.verifiers = prepared.verifiers
+
+    def asks_for_password(self, user: str) -> bool:
+        """Whether the user comes with a bearer token, and is therefore asked for a clear password inside TLS."""
+        return user in self.bearers or any(verifier.covers(user) for verifier in self.verifiers)
 
     def current(self) -> Snapshot:
         return self.snapshot
@@ -88,6 +125,11 @@ class _Live:
         if self.databases is None:
             raise ConfigurationError("labels were asked for before anything was classified")
         return self.databases.labels_of(resource, column)
+
+    def paths_of(self, resource: Resource, schema: str, table: str) -> tuple[LabelledPath, ...]:
+        if self.databases is None:
+            raise ConfigurationError("labelled paths were asked for before anything was classified")
+        return self.databases.paths_of(resource, schema, table)
 
     def masking_function(self, spec: MaskSpec) -> MaskingFunction:
         if self.masking is None:
@@ -105,19 +147,29 @@ class Assembly:
     gateway: Gateway
     databases: Databases
     audit: AuditLog
+    budgets: Budgets
     endpoints: Mapping[Endpoint, ProtocolAdapter]
+    identity: AccessTokenProvider
+    desk: Desk
+    """Open it before anybody is let in, close it when all sessions are over."""
+    linked: LinkedDesk | None
+    """Where sessions wait instead, if this gateway is linked to a control plane. Start and stop it with the desk."""
     _live: _Live
 
-    def use(self, config: Config) -> None:
+    def prepare(self, config: Config) -> Prepared:
+        """Work out what ``use`` takes; safe in any thread. Raises ``ConfigurationError`` where it cannot be used."""
+        prepared = self._live.prepare(config)
+        _check(prepared.snapshot, self.components)
+        return prepared
+
+    def use(self, prepared: Prepared) -> None:
         """Take resources, principals, labels and policies from a configuration that was read again.
 
-        Raises ``ConfigurationError`` and changes nothing where it cannot be used. Listeners, TLS, audit and plugins
-        stay as they are.
+        Listeners, TLS, audit and plugins stay as they are.
         """
-        _check(Snapshot.from_config(config), self.components)
-        self._live.use(config)
-        self.config = config
-        self.gateway.use_snapshot(self._live.snapshot)
+        self._live.use(prepared)
+        self.config = prepared.config
+        self.gateway.use_snapshot(prepared.snapshot)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +184,7 @@ class Inspection:
     chain: Chain
 
 
-def inspect(config: Config) -> Inspection:
+def inspect(config: Config, *, clock: Callable[[], float] = time.monotonic) -> Inspection:
     """The chain that ``assemble`` builds, to be asked and not to serve by. Raises ``ConfigurationError``."""
     live = _Live(config, bytes(32))
     plugins = load_plugins(enabled_plugins(config), _deciding(live), {})
@@ -142,13 +194,14 @@ def inspect(config: Config) -> Inspection:
     _check(live.snapshot, components)
     dispatcher = Dispatcher(plugins.manager, live.masking_function)
     upstreams = Upstreams()
-    databases = live.databases = _databases(live, components, dispatcher, upstreams)
+    databases = live.databases = _databases(live, components, dispatcher, upstreams, clock)
     chain = Chain(
         dispatcher=dispatcher,
         databases=databases,
         snapshot=live.current,
         durability=lambda resource: Durability(reads=False, writes=False),
         audit=_NoAudit(),
+        masking_function=live.masking_function,
     )
     return Inspection(config, components, dispatcher, databases, upstreams, chain)
 
@@ -165,20 +218,23 @@ def assemble(config: Config) -> Assembly:
     identity = AccessTokenProvider(
         principals=live.principals,
         configured=lambda: live.tokens,
-        store=TokenStore(config.data_dir / TOKENS),
+        # With a control plane, issued tokens are in its store, and in every snapshot: one store of truth.
+        store=TokenStore(config.data_dir / TOKENS) if config.control_plane is None else None,
         clock=time.time,
         install_secret=secret,
-        bearers=lambda: live.bearers,
+        asks_for_password=live.asks_for_password,
     )
     plugins = load_plugins(
         enabled_plugins(config),
-        {**_deciding(live), **_bearer_plugin(config, live)},
+        {**_deciding(live), "builtin-bearer-tokens": BearerProvider(lambda: live.verifiers, live.principals)},
         {"builtin-access-tokens": identity},
     )
     components = collect(plugins.manager)
     live.masking = MaskingFunctions(components.masking_functions, keys)
     _check(live.snapshot, components)
     tls, endpoints = _tls(config, components), _endpoints(config, components)
+    budgets = Budgets(time.time, config.data_dir / BUDGETS)
+    line = None if config.control is None else Line(config.control)
     # The last thing that may fail, since from here on there is a thread to end.
     audit = _open_audit(config, components, keys.digest("audit-literals", "", b""))
     dispatcher = Dispatcher(plugins.manager, live.masking_function)
@@ -195,6 +251,32 @@ def assemble(config: Config) -> Assembly:
         snapshot=live.current,
         durability=durability,
         audit=audit,
+        masking_function=live.masking_function,
+        budgets=budgets,
+        can_hold=_can_hold(config),
+    )
+    desk = Desk(
+        ApprovalStore(config.data_dir / APPROVALS),
+        ApprovalJournal(audit, clock=time.time_ns),
+        clock=time.time,
+        identifier=lambda: secrets.token_hex(5),
+        url=config.approvals.url,
+    )
+    linked = None
+    if config.control is not None and line is not None:
+        linked = LinkedDesk(
+            line,
+            config.data_dir,
+            grace=config.control.approval_grace,
+            url=config.approvals.url,
+            identifier=secrets.token_hex,
+        )
+    holder = Holder(
+        desk if linked is None else linked,
+        chain,
+        clock=time.time,
+        snapshot=lambda: live.snapshot.version,
+        estimate=Estimates(upstreams, components.protocols, chain),
     )
     gateway = Gateway(
         settings=ServerSettings(
@@ -212,8 +294,16 @@ def assemble(config: Config) -> Assembly:
         masking_function=live.masking_function,
         upstreams=upstreams,
         tls=tls,
+        approvals=holder,
     )
-    return Assembly(config, plugins, components, gateway, databases, audit, endpoints, live)
+    if config.admin_api is not None:
+        gateway.metrics = StatementMetrics()
+    desk.access_ended = lambda request: gateway.access_ended(request.subject.principal, request.resource, request.group)
+    if linked is not None:
+        linked.access.ended = gateway.access_ended
+    return Assembly(
+        config, plugins, components, gateway, databases, audit, budgets, endpoints, identity, desk, linked, live
+    )
 
 
 def _deciding(live: _Live) -> dict[str, object]:
@@ -221,14 +311,21 @@ def _deciding(live: _Live) -> dict[str, object]:
     return {
         "builtin-masking-functions": BuiltinMaskingFunctions(),
         "builtin-sinks": BuiltinSinks(),
+        "builtin-shipping": ShippingSinks(),
         "builtin-credentials": ConfiguredCredentials(live.upstream_credentials),
         "builtin-policies": PolicyGuardrail(live.current),
         "builtin-classifier": ConfiguredClassifier(live.current),
-        "builtin-mask-planner": MaskPlanner(live.labels_of, live.masking_function),
+        "builtin-mask-planner": MaskPlanner(live.labels_of, live.masking_function, live.paths_of),
     }
 
 
-def _databases(live: _Live, components: Components, dispatcher: Dispatcher, upstreams: Upstreams) -> Databases:
+def _databases(
+    live: _Live,
+    components: Components,
+    dispatcher: Dispatcher,
+    upstreams: Upstreams,
+    clock: Callable[[], float] = time.monotonic,
+) -> Databases:
     async def read_catalog(resource: Resource, database: str) -> CatalogView:
         # The gateway asks in its own name; a credentials provider sees that it is not for anybody's session.
         credentials = await dispatcher.provide_upstream_credentials(resource, GATEWAY)
@@ -237,7 +334,7 @@ def _databases(live: _Live, components: Components, dispatcher: Dispatcher, upst
     async def classify(resource: Resource, catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:
         return await dispatcher.classify_columns(resource, catalog.columns())
 
-    return Databases(read_catalog, classify, live.current)
+    return Databases(read_catalog, classify, live.current, clock=clock)
 
 
 def enabled_plugins(config: Config) -> tuple[str, ...]:
@@ -262,6 +359,7 @@ def check(config: Config) -> LoadedPlugins:
         {
             "builtin-masking-functions": BuiltinMaskingFunctions(),
             "builtin-sinks": BuiltinSinks(),
+            "builtin-shipping": ShippingSinks(),
             "builtin-policies": PolicyGuardrail(live.current),
         },
         {},
@@ -277,11 +375,12 @@ def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessT
     tokens: dict[str, tuple[AccessToken, ...]] = {}
     for index, setting in enumerate(config.tokens):
         principal = setting.principal
+        identifier = setting.id or f"config-{index}"
         if setting.scram is not None:
-            token = AccessToken(f"config-{index}", principal, setting.scram, setting.resources, setting.expires_at)
+            token = AccessToken(identifier, principal, setting.scram, setting.resources, setting.expires_at)
         elif setting.secret is not None:
             token = access_token(
-                f"config-{index}",
+                identifier,
                 principal,
                 setting.secret.reveal(),
                 install_secret=secret,
@@ -294,12 +393,12 @@ def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessT
     return tokens
 
 
-def _bearer_plugin(config: Config, live: _Live) -> dict[str, object]:
-    """The provider for JWTs, where the configuration names issuers. Their keys are read from files, followed."""
-    if not config.jwt:
-        return {}
-    verifiers = [BearerVerifier(issuer, KeySet(issuer.jwks), clock=time.time) for issuer in config.jwt]
-    return {"builtin-bearer-tokens": BearerProvider(lambda: verifiers, live.principals)}
+def _verifiers(config: Config) -> tuple[BearerVerifier, ...]:
+    """For the JWTs of the issuers that the configuration names. Keys in files are followed."""
+    return tuple(
+        BearerVerifier(issuer, FixedKeys(issuer.keys) if issuer.jwks is None else KeySet(issuer.jwks), clock=time.time)
+        for issuer in config.jwt
+    )
 
 
 def _check(snapshot: Snapshot, components: Components) -> None:
@@ -310,19 +409,35 @@ def _check(snapshot: Snapshot, components: Components) -> None:
     )
 
 
+def shippers(config: Config, components: Components | None = None) -> list[Shipper]:
+    """What brings the audit elsewhere, ready to run. Raises ``ConfigurationError``."""
+    found = collect(check(config).manager) if components is None else components
+    return make_shippers(_sink_entries(config), found.audit_sinks, config.data_dir)
+
+
+def _can_hold(config: Config) -> bool:
+    """Whether anybody could decide about a statement that waits. Where nobody could, it is refused at once."""
+    if config.control is not None or config.control_plane is not None:
+        return True
+    return bool(config.approvals.url or config.approvals.webhooks)
+
+
+def _sink_entries(config: Config) -> list[tuple[str, dict[str, object]]]:
+    return [(sink.type, _plain(sink.options)) for sink in config.audit.sinks]
+
+
 def _open_audit(config: Config, components: Components, literal_key: bytes) -> AuditLog:
-    sinks = attach_sinks(
-        [(sink.type, _plain(sink.options)) for sink in config.audit.sinks], components.audit_sinks, config.data_dir
-    )
+    sinks = attach_sinks(_sink_entries(config), components.audit_sinks, config.data_dir)
     settings = LogSettings(
         directory=config.data_dir / "audit",
         gateway_name=_gateway_name(),
+        checkpoint_interval=config.audit.checkpoint_interval,
         literals=Literals(config.audit.literals.value),
         literal_key=literal_key,
         min_free_bytes=config.audit.min_free,
         max_bytes=config.audit.max_bytes,
     )
-    return AuditLog.open(settings, sinks=sinks)
+    return AuditLog.open(settings, sinks=sinks, witnesses=witnesses(config.audit.witnesses, config.data_dir))
 
 
 def _plain(options: Mapping[str, object]) -> dict[str, object]:
@@ -351,7 +466,7 @@ def _endpoints(config: Config, components: Components) -> dict[Endpoint, Protoco
     for resource in config.resources.values():
         if resource.listen is not None and resource.protocol in components.protocols:
             endpoints[Endpoint(*resource.listen, resource.name)] = components.protocols[resource.protocol]
-    if not endpoints:
+    if not endpoints and config.control_plane is None:
         raise ConfigurationError(f"{config.path}: listeners: no listener for any installed protocol plugin")
     return endpoints
 

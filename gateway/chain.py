@@ -6,34 +6,43 @@ Nothing here knows a wire protocol or does network I/O. Every method either give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.audit.event import encode_ruling
 from gateway.databases import Database, Databases
+from gateway.domain.approval import ApprovalRule
 from gateway.domain.decision import AccessRequest, Decision, Effect, SessionContext
 from gateway.domain.identity import Login, PasswordCredentials
-from gateway.domain.masking import MaskingPlan, ResultColumn
+from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis
+from gateway.domain.statement import Action, Analysis, StatementFacts
 from gateway.errors import (
     AccessDenied,
     AuditError,
     AuthenticationError,
     GatewayError,
+    MaskedValueWrittenBack,
     MaskingError,
     PolicyEvaluationError,
+    TooManyChanges,
     UnknownResource,
 )
+from gateway.guardrails.budgets import Budgets
+from gateway.guardrails.changes import uncountable
 from gateway.masking.guard import guard
+from gateway.masking.plan import REDACT
+from gateway.masking.sentinels import MaskSentinels
 from gateway.plugin.dispatch import Dispatcher
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import StatementAnalyser
 from gateway.protocol.effects import AskPlan, AskRuling
 from gateway.rulings import AuditHealth, RulingBook
+from gateway.sql.template import template_of
 
 _READING: Final = frozenset(
     {
@@ -61,6 +70,9 @@ _SPEAKS_OF_ITSELF: Final = frozenset(
 triggers, build indexes or check constraints, whose messages quote what is stored."""
 
 
+CHANGED_MEANWHILE: Final = "policies or schema changed while the statement waited; run it again"
+
+_REASONS_TOLD: Final = 3
 MAX_BOOKS: Final = 4096
 """Books of rulings kept for sessions to come."""
 
@@ -100,12 +112,18 @@ class Chain:
         snapshot: Callable[[], Snapshot],
         durability: Callable[[Resource], Durability],
         audit: AuditHealth,
+        can_hold: bool = False,
+        masking_function: Callable[[MaskSpec], MaskingFunction] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
+        self._masking_function = masking_function
+        self._budgets = Budgets(time.time) if budgets is None else budgets
         self._dispatcher = dispatcher
         self._databases = databases
         self._snapshot = snapshot
         self._durability = durability
         self._audit = audit
+        self._can_hold = can_hold
         self._books: dict[Hashable, RulingBook] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -152,7 +170,7 @@ class Chain:
     ) -> Scope:
         """The open session's scope. The catalog is read if nobody has yet."""
         database = self._databases.get(resource, database_name)
-        masked = bool(admitted.obligations.masks)
+        masked = bool(admitted.obligations.guarded)
         if database.catalog is None or (masked and database.stale):
             await self._databases.try_refresh(database)
         # Rulings are shared by a principal's sessions that agree in what policies look at.
@@ -163,7 +181,7 @@ class Chain:
         if book is None:
             if len(self._books) >= MAX_BOOKS:
                 self._books.clear()
-            book = RulingBook(database, self._audit)
+            book = RulingBook(database, self._audit, template_of(resource.protocol))
             self._books[key] = book
         book.masked = book.masked or masked
         return Scope(session, principal, resource, database, book, analyser)
@@ -174,6 +192,21 @@ class Chain:
         self._databases.renew()
 
     # --- statements ---------------------------------------------------------------------------------------------
+
+    async def still_holds(self, scope: Scope, text: str, state: Hashable, ruling: Ruling) -> GatewayError | None:
+        """Whether a statement that waited may still run on its ruling: None, or why not.
+
+        Policies and schema may have changed meanwhile. It has to be ruled the same in every respect, so that nothing
+        of what was prepared for it (masks, limits) is out of date.
+        """
+        if ruling.epoch is scope.database.epoch:
+            return None
+        now = await self.rule(scope, AskRuling(text, state, None))
+        if now.refusal is not None:
+            return now.refusal
+        if now.decision.obligations != ruling.decision.obligations or now.analysis != ruling.analysis:
+            return AccessDenied("policies or schema changed while the statement waited", message=CHANGED_MEANWHILE)
+        return None
 
     async def rule(self, scope: Scope, ask: AskRuling) -> Ruling:
         """The ruling for a text. Never raises: what goes wrong becomes the ruling's refusal."""
@@ -203,23 +236,33 @@ class Chain:
                 analysis = await analyser.analyse(ask.text, ask.state, catalog)
         request = self._request(scope, ask.text, analysis)
         decision = await self._dispatcher.authorize_statement(request)
-        refusal = self._refusal(scope, decision, analysis)
-        masks = decision.obligations.masks
-        if masks:
+        obligations = decision.obligations
+        guarded = obligations.guarded
+        sentinels = self._sentinels(scope, decision, analysis)
+        refusal = self._refusal(scope, decision, analysis, guarded)
+        if refusal is None and sentinels is not None and any(sentinels.hold_any(f.texts) for f in analysis.statements):
+            refusal = MaskedValueWrittenBack("a text constant is what a mask shows")
+        if guarded:
             scope.book.masked = True
         ruling = Ruling(
             decision=decision,
             analysis=analysis,
             refusal=refusal,
-            masked=bool(masks),
-            redact_messages=bool(masks) and _may_speak_of_masked(analysis, request.labels, masks),
+            masked=bool(guarded),
+            redact_messages=bool(guarded) and _may_speak_of_masked(analysis, request.labels, guarded),
             intent=refusal is None and self._durability(scope.resource).demands(analysis),
             epoch=epoch,
             audit=encode_ruling(analysis, _as_touched(decision, request.labels), refusal=refusal),
             warnings=decision.warnings,
+            approvals=_approvals(decision) if refusal is None else frozenset(),
+            allowance=self._budgets.allowance(obligations.budgets) if obligations.budgets else None,
+            sentinels=sentinels,
         )
-        if ask.key is not None and decision.cacheable:
-            by_template = not analysis.literals_matter and not self._snapshot().policies.uses_text
+        # What a mask has shown meanwhile may be among the constants next time.
+        checked = sentinels is not None and any(facts.texts for facts in analysis.statements)
+        uses_text = self._snapshot().policies.uses_text
+        if ask.key is not None and decision.cacheable and not checked and not (ask.template and uses_text):
+            by_template = not analysis.literals_matter and sentinels is None and not uses_text
             scope.book.store(ask.state, ask.key, ruling, by_template=by_template)
         return ruling
 
@@ -242,38 +285,57 @@ class Chain:
             resource_labels=resource_labels,
         )
 
-    @staticmethod
-    def _refusal(scope: Scope, decision: Decision, analysis: Analysis) -> GatewayError | None:
+    def _sentinels(self, scope: Scope, decision: Decision, analysis: Analysis) -> MaskSentinels | None:
+        """What must not be written back; None where the statement writes nothing that the principal sees masked."""
+        masks = decision.obligations.masks
+        if not masks or self._masking_function is None:
+            return None
+        labels_of = scope.database.labels_of
+        written = (column for facts in analysis.statements for column in facts.columns_written)
+        if all(labels_of(column).isdisjoint(masks) for column in written):
+            return None
+        specs = frozenset[MaskSpec]({REDACT}).union(*masks.values())
+        return MaskSentinels(tuple(self._masking_function(spec) for spec in specs))
+
+    def _refusal(
+        self, scope: Scope, decision: Decision, analysis: Analysis, guarded: frozenset[str]
+    ) -> GatewayError | None:
         match decision.effect:
             case Effect.ALLOW:
                 pass
+            case Effect.REQUIRE_APPROVAL if self._can_hold and decision.obligations.approvals:
+                pass  # each execution is put before a human, if nothing else speaks against it
             case Effect.REQUIRE_APPROVAL:
                 message = decision.message or "this statement needs an approval, which this gateway cannot obtain"
                 return AccessDenied(decision.reason, message=message)
             case _:
                 return AccessDenied(decision.reason, message=decision.message)
         obligations = decision.obligations
-        if obligations.masks:
-            masked = frozenset(obligations.masks)
+        if guarded:
             database = scope.database
             for facts in analysis.statements:
                 reason = guard(
                     facts,
                     labels_of=database.labels_of,
-                    masked=masked,
+                    masked=guarded,
                     inference=obligations.inference,
-                    has_masked_columns=lambda target: database.has_columns_labelled(target, masked),
+                    has_masked_columns=lambda target: database.has_columns_labelled(target, guarded),
                 )
                 if reason is not None:
-                    return MaskingRefusal(reason)
+                    return MaskingRefusal(reason, message=_told(reason, facts))
+        if obligations.changes is not None and (reason := uncountable(analysis)) is not None:
+            return TooManyChanges(f"the number of changed rows cannot be limited: {reason}")
         return None
 
     async def plan(self, scope: Scope, ask: AskPlan) -> MaskingPlan:
         """How a result is masked; raises ``GatewayError``."""
-        masks = ask.ruling.decision.obligations.masks
+        obligations = ask.ruling.decision.obligations
         request = self._request(scope, "", ask.ruling.analysis)
-        plan = await self._dispatcher.plan_masking(request, ask.columns, masks)
+        plan = await self._dispatcher.plan_masking(request, ask.columns, obligations.masks)
         _check_plan(plan, ask.columns)
+        if obligations.budgets:
+            database = scope.database
+            plan = self._budgets.metered(plan, obligations.budgets, ask.columns, database.labels_of, database.paths_of)
         return plan
 
     def _labels(self, resource: Resource) -> frozenset[str]:
@@ -284,6 +346,19 @@ class MaskingRefusal(AccessDenied):
     """A statement through which a value under a mask could get around it."""
 
     client_message = "access denied: the statement could reveal or copy masked data"
+
+
+def _approvals(decision: Decision) -> frozenset[ApprovalRule]:
+    return decision.obligations.approvals if decision.effect is Effect.REQUIRE_APPROVAL else frozenset()
+
+
+def _told(reason: str, facts: StatementFacts) -> str:
+    """What the client reads: which construct it is, so that it can write another one, or see what it has misspelt.
+
+    Reasons are fixed texts and names out of the client's own statement; they say nothing of policies or values.
+    """
+    why = "; ".join(facts.opaque[:_REASONS_TOLD]) if facts.opaque else reason
+    return f"{MaskingRefusal.client_message}: {why}"
 
 
 def _as_touched(decision: Decision, labels: frozenset[str]) -> Decision:
@@ -297,9 +372,9 @@ def _check_plan(plan: MaskingPlan, columns: Sequence[ResultColumn]) -> None:
         raise MaskingError("the masking plan has another number of columns than the result")
 
 
-def _may_speak_of_masked(analysis: Analysis, labels: frozenset[str], masks: Mapping[str, object]) -> bool:
+def _may_speak_of_masked(analysis: Analysis, labels: frozenset[str], guarded: frozenset[str]) -> bool:
     """Whether the database's messages about the statement could hold a masked value."""
-    if not labels.isdisjoint(masks):
+    if not labels.isdisjoint(guarded):
         return True
     return any(
         facts.opaque or facts.reads_everything or not facts.actions <= _SPEAKS_OF_ITSELF

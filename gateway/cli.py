@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,10 @@ from rich.table import Table
 from gateway import __version__
 from gateway.audit.cli import audit_app
 from gateway.classify.cli import classify
+from gateway.client.apply_cli import apply, export, plan
+from gateway.client.approvals_cli import approvals_app
+from gateway.client.cli import login, logout, whoami
+from gateway.client.connect_cli import connect
 from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
@@ -40,10 +45,22 @@ app = typer.Typer(
     epilog="Start with:  querygate demo    or    querygate serve --config querygate.yaml",
 )
 app.command()(demo)
+app.command()(connect)
+app.command()(login)
+app.command()(logout)
+app.command()(whoami)
+app.command()(plan)
+app.command()(apply)
+app.command()(export)
 app.command()(classify)
+app.add_typer(approvals_app, name="approvals")
 app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
 app.add_typer(policy_app, name="policy")
+
+# Commands of other parts, such as the control plane's, which the data plane does not import; light to load.
+for point in sorted(entry_points(group="querygate.commands"), key=lambda point: point.name):
+    app.add_typer(point.load(), name=point.name)
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="QUERYGATE_CONFIG", dir_okay=False)
@@ -75,9 +92,23 @@ def _load(config: Path) -> Config:
     return load_config(config, environ=os.environ)
 
 
+def _load_linked(config: Path, control: str) -> Config:
+    from gateway.config.linked import load_linked
+
+    return load_linked(config, control, environ=os.environ)
+
+
 @app.command()
 def serve(
     config: ConfigOption = DEFAULT_CONFIG,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            help="Get everything that decides from this control plane; the credential is in QUERYGATE_CREDENTIAL.",
+            envvar="QUERYGATE_CONTROL",
+        ),
+    ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least that the log tells.")] = LogLevel.INFO,
 ) -> None:
     """Run the gateway (and the admin API) until Ctrl-C or SIGTERM, which let running statements finish.
@@ -90,13 +121,15 @@ def serve(
         querygate serve
 
         querygate serve --config /etc/querygate/querygate.yaml --log-level warning
+
+        querygate serve --control https://querygate.example.com
     """
     import uvloop
 
     from gateway.serving import run
 
     configure_logs(level=log_level.value)
-    settings = _load(config)
+    settings = _load(config) if control is None else _load_linked(config, control)
     for warning in settings.warnings:
         _log.warning(warning)
     raise typer.Exit(uvloop.run(run(config, settings)))

@@ -7,6 +7,7 @@ interval. Until it could be read, nothing resolves, and nobody under a mask gets
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -17,6 +18,7 @@ import structlog
 from gateway.domain.resource import Resource
 from gateway.domain.statement import ColumnRef, ObjectRef
 from gateway.errors import GatewayError
+from gateway.policy.paths import WHOLE, LabelledPath
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView
 from gateway.rulings import Epoch
@@ -46,6 +48,8 @@ class Database:
         """How many schema changes, or changes of the snapshot, were seen."""
         self.read_changes = 0
         """How many of them the catalog is sure to show: those seen before its reading began."""
+        self.read_at = -math.inf
+        """When the reading of the catalog began, by the clock of ``Databases``."""
         self.reading = asyncio.Lock()
         self.failure: GatewayError | None = None
         """Why the last reading failed."""
@@ -63,6 +67,18 @@ class Database:
         """The labels of a stored column; a column that the catalog lacks is looked up by its name alone."""
         found = self._labels.get(column)
         return self._snapshot().label_index(self.resource.name).labels_of(column) if found is None else found
+
+    def paths_of(self, schema: str, table: str) -> tuple[LabelledPath, ...]:
+        """The labelled paths of a collection: those that the configuration names, whether a document has them or not,
+        and those that other classifiers found in the catalog."""
+        index = self._snapshot().label_index(self.resource.name)
+        found = [
+            LabelledPath(tuple(column.column.split(".")), label)
+            for column, labels in self._labels.items()
+            if (column.schema, column.table) == (schema, table) and column.column != WHOLE
+            for label in labels - index.labels_of(column)
+        ]
+        return (*index.paths(schema, table), *found)
 
     def has_columns_labelled(self, target: ObjectRef, labels: frozenset[str]) -> bool:
         """Whether an object may have columns with one of these labels. A table that is not found: yes.
@@ -142,17 +158,22 @@ class Databases:
             database = self._used[key] = Database(resource, name, self._snapshot)
         return database
 
-    async def refresh(self, database: Database) -> None:
-        """Read the catalog if it is stale; several callers share a reading and its failure. Raises ``GatewayError``."""
-        if database.stale:
-            await self._refresh(database)
+    async def refresh(self, database: Database, *, max_age: float = math.inf) -> None:
+        """Read the catalog if it is stale or was read ``max_age`` seconds ago.
 
-    async def _refresh(self, database: Database, *, anyway: bool = False) -> None:
+        Several callers share a reading and its failure. Raises ``GatewayError``.
+        """
+        await self._refresh(database, read_after=self._clock() - max_age)
+
+    async def _refresh(self, database: Database, *, read_after: float = -math.inf) -> None:
+        if not database.stale and database.read_at > read_after:
+            return
         async with database.reading:
-            if not (database.stale or anyway):
+            if not database.stale and database.read_at > read_after:
                 return
             if database.failure is not None and self._clock() - database.failed_at < RETRY_PAUSE:
                 raise database.failure
+            began = self._clock()
             changes = database.changes  # one that comes while we read leaves the database stale
             try:
                 catalog = await self._read(database.resource, database.name)
@@ -161,6 +182,7 @@ class Databases:
                 database.failure, database.failed_at = error, self._clock()
                 raise
             database.use(catalog, labels, changes)
+            database.read_at = began
             self._known[database.resource.name, database.name] = database
 
     async def try_refresh(self, database: Database) -> None:
@@ -181,19 +203,24 @@ class Databases:
         Statements go on with the old ones meanwhile.
         """
         while True:
-            anyway = False
+            read_after = -math.inf
             try:
                 async with asyncio.timeout(REFRESH_INTERVAL):
                     await self._wanted.wait()
                 await asyncio.sleep(DEBOUNCE)
             except TimeoutError:
-                anyway = True
+                read_after = self._clock()
             self._wanted.clear()
             for database in list(self._known.values()):
                 try:
-                    await self._refresh(database, anyway=anyway)
+                    await self._refresh(database, read_after=read_after)
                 except Exception as error:  # noqa: BLE001 - one database's trouble is not the others'
                     _report(database, error)
+
+    def paths_of(self, resource: Resource, schema: str, table: str) -> tuple[LabelledPath, ...]:
+        """The labelled paths of a collection in any database of the resource."""
+        known = [database for database in self._used.values() if database.resource.name == resource.name]
+        return tuple(dict.fromkeys(path for database in known for path in database.paths_of(schema, table)))
 
     def labels_of(self, resource: Resource, column: ColumnRef) -> frozenset[str]:
         """The labels of a column in any database of the resource."""

@@ -14,15 +14,19 @@
     │   └── TlsRequired
     ├── UnknownResource                 the client asked for a database that is not here
     ├── AccessDenied                    a policy said no
+    │   ├── MaskedValueWrittenBack      what a mask showed was about to be stored as if it were the value
     │   └── PolicyEvaluationError       a plugin failed or timed out: denied for that reason
     ├── MaskingError                    a value could not be masked: the result is cut off, never passed
     ├── UpstreamError
     │   ├── UpstreamUnavailable
     │   ├── UpstreamTimeout
     │   └── UpstreamAuthenticationError
+    ├── StatementCancelled              the client took it back before it ran
     ├── GatewayShutdown                 the gateway or an administrator ends the session
     ├── LimitExceeded                   rows, bytes, sessions
-    │   └── TimeLimitExceeded
+    │   ├── TimeLimitExceeded
+    │   ├── BudgetExceeded              what somebody may have in a span of time is used up
+    │   └── TooManyChanges              a statement changes more rows than a policy lets it
     └── AuditError                      the audit cannot be written: nothing runs
 
 ``str(error)`` is the detail for the log and never holds a value from a statement or a row; ``client_message`` names
@@ -107,6 +111,12 @@ class AccessDenied(GatewayError):
         """What the policy's author wrote for the client, if anything."""
 
 
+class MaskedValueWrittenBack(AccessDenied):
+    """What a mask had put in a value's place was about to be stored as the value."""
+
+    client_message = "access denied: a masked value would overwrite the real one"
+
+
 class PolicyEvaluationError(AccessDenied):
     """A plugin that takes part in the decision failed or took too long, so the answer is no."""
 
@@ -141,6 +151,12 @@ class UpstreamAuthenticationError(UpstreamError):
     client_message = "the gateway could not log in to the database"
 
 
+class StatementCancelled(GatewayError):
+    """The client cancelled a statement that had not gone to the database yet."""
+
+    client_message = "canceling statement due to user request"
+
+
 class GatewayShutdown(GatewayError):
     """The session is ended from the gateway's side, through no fault of the client's."""
 
@@ -157,6 +173,22 @@ class TimeLimitExceeded(LimitExceeded):
     """A policy's time limit ended the statement."""
 
     client_message = "a policy's time limit ended the statement"
+
+
+class BudgetExceeded(LimitExceeded):
+    """A budget set by policy is used up. ``hint`` tells the client when something will be left again."""
+
+    client_message = "a budget set by policy is used up"
+
+    def __init__(self, detail: str, *, hint: str | None = None) -> None:
+        super().__init__(detail)
+        self.hint = hint
+
+
+class TooManyChanges(LimitExceeded):
+    """A statement changed more rows than a policy allows, or a number that nobody can count: it is undone."""
+
+    client_message = "the statement changes more rows than policy allows; nothing was changed"
 
 
 class AuditError(GatewayError):

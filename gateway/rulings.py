@@ -8,10 +8,11 @@ which refuses it.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.domain.ruling import Ruling
-from gateway.sql.template import strip_literals
+from gateway.protocol.adapter import State
+from gateway.sql.template import Template, strip_literals
 
 MAX_ENTRIES = 2048
 """Rulings kept for one session state, of each kind."""
@@ -54,15 +55,17 @@ class AuditHealth(Protocol):
 class RulingBook:
     """Implements ``gateway.protocol.adapter.RulingBook``. Nothing is found while the audit is not healthy."""
 
-    __slots__ = ("_audit", "_epoch", "_scope", "_scopes", "_source", "_state", "masked")
+    __slots__ = ("_audit", "_epoch", "_known", "_scope", "_scopes", "_source", "_state", "_template", "masked")
 
-    def __init__(self, source: HasEpoch, audit: AuditHealth) -> None:
+    def __init__(self, source: HasEpoch, audit: AuditHealth, template: Template = strip_literals) -> None:
         self._source = source
+        self._template = template
         self._audit = audit
         self._epoch = source.epoch
         self._scopes: dict[Hashable, _Scope] = {}
         self._state: Hashable = None
         self._scope = _Scope()
+        self._known: dict[Hashable, Hashable] = {}
         self.masked = False
         """Whether the principal is under a mask on this database."""
 
@@ -80,10 +83,16 @@ class RulingBook:
         scope = self._scope_of(state)
         ruling = scope.exact.get(key)
         if ruling is None and scope.templates:
-            template = strip_literals(key)
+            template = self._template(key)
             if template is not None:
                 ruling = scope.templates.get(template)
         return ruling
+
+    def intern(self, state: State) -> State:
+        """The object that stands for all session states equal to this one, for which rulings are then found faster."""
+        if len(self._known) >= MAX_STATES:
+            self._known.clear()
+        return cast("State", self._known.setdefault(state, state))
 
     def store(self, state: Hashable, key: bytes, ruling: Ruling, *, by_template: bool) -> None:
         """Keep a ruling, unless its epoch is over. ``by_template``: it holds for any literals in the same places."""
@@ -93,7 +102,7 @@ class RulingBook:
             self._clear()
         scope = self._scope_of(state)
         if by_template:
-            template = strip_literals(key)
+            template = self._template(key)
             if template is not None:
                 _put(scope.templates, template, ruling)
                 return

@@ -6,20 +6,31 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import Callable
+import sys
+import time
 from pathlib import Path
 
 import structlog
 
-from gateway.assembly import Assembly, assemble
+from gateway.approvals.webhooks import Webhooks
+from gateway.assembly import Assembly, assemble, shippers
+from gateway.audit.shipping.process import ShippingProcess
 from gateway.config import Config, TlsMode, load_config
+from gateway.control.link import ControlLink
+from gateway.control.plane import LocalDataPlane
 from gateway.errors import ConfigurationError
-from gateway.server.memory import return_large_buffers
-from gateway.services import Health, Service, create_services
+from gateway.identity.uses import INTERVAL as USES_INTERVAL
+from gateway.identity.uses import TokenUses
+from gateway.server.memory import return_large_buffers, set_aside_what_stays
+from gateway.server.tasks import Tasks
+from gateway.services import Service, create_services
 
 _log = structlog.get_logger("querygate")
 
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds for which a thread (one that reads a catalog, say) may keep the event loop from going on. Python's own 5 ms
+add up, since the loop gives way at every system call."""
 DESCRIPTORS_PER_SESSION = 4
 """A client and its database, and as many again for connections that are not sessions yet."""
 OTHER_DESCRIPTORS = 100
@@ -30,8 +41,10 @@ async def run(path: Path, config: Config) -> int:
     """Serve until a signal; the exit status. A second signal ends the sessions that the first one waits for."""
     _allow_descriptors(DESCRIPTORS_PER_SESSION * config.limits.max_sessions + OTHER_DESCRIPTORS)
     return_large_buffers()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     assembly = assemble(config)
     stop = asyncio.Event()
+    plane = LocalDataPlane(assembly, stopping=stop.is_set)
 
     def end() -> None:
         if stop.is_set():
@@ -42,17 +55,38 @@ async def run(path: Path, config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, _reload, path, assembly)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: assembly.gateway.tasks.start(_reload(path, plane, assembly), name="reload")
+    )
+    approvals = config.approvals
+    webhooks = Webhooks(assembly.desk, approvals.webhooks, url=approvals.url, clock=time.time)
+    background = Tasks()
+    shipping = ShippingProcess(path) if shippers(config, assembly.components) else None
     services: list[Service] = []
+    link: ControlLink | None = None
     try:
+        await assembly.desk.open()
+        webhooks.start()
+        if shipping is not None:
+            background.start(shipping.run(), name="audit shipping")
+        if config.control is not None:
+            if assembly.linked is not None:
+                await assembly.linked.start()
+            link = ControlLink(config.control, plane)
+            await link.start()
+        # Before anybody can come in, so that what the control plane's store says holds for the first client.
+        for service in create_services(config, plane):
+            services.append(service)
+            if line := await service.start():
+                _log.info(line)
+        set_aside_what_stays()
         await assembly.gateway.listen(assembly.endpoints)
         for endpoint, adapter in assembly.endpoints.items():
             _log.info("listening", protocol=adapter.name, address=str(endpoint), tls=config.tls.mode.value)
         assembly.gateway.tasks.start(assembly.databases.refresh_for_ever(), name="catalogs")
-        for service in create_services(config, _health(assembly, stop)):
-            if line := await service.start():
-                _log.info(line)
-            services.append(service)
+        assembly.gateway.tasks.start(assembly.budgets.save_for_ever(), name="budgets")
+        if config.control is None and config.control_plane is None:
+            assembly.gateway.tasks.start(_keep_token_uses(plane), name="uses of tokens")
         if config.tls.mode is TlsMode.SELF_SIGNED:
             _log.info("clients see a self-signed certificate", certificate=str(config.tls.certificate))
         print("ready", flush=True)  # noqa: T201 - what scripts wait for
@@ -66,8 +100,29 @@ async def run(path: Path, config: Config) -> int:
         # Last, so that whoever asks for the health while sessions end learns that the gateway stops.
         for service in services:
             await service.stop()
+        if link is not None:
+            await link.stop()
+        if assembly.linked is not None:
+            await assembly.linked.stop()
+        await assembly.budgets.try_save()
+        await webhooks.stop()
+        await assembly.desk.close()
         await assembly.audit.close()
+        if shipping is not None:
+            await shipping.stop()  # once everything is in the log
+            await background.cancel()
     return 0
+
+
+async def _keep_token_uses(plane: LocalDataPlane) -> None:
+    """Nobody else remembers when tokens were used where there is no control plane."""
+    kept = TokenUses(plane.data_dir)
+    while True:
+        await asyncio.sleep(USES_INTERVAL)
+        try:
+            await asyncio.to_thread(kept.add, plane.token_uses())
+        except OSError as error:
+            _log.warning("when tokens were used could not be written", error=str(error))
 
 
 def _allow_descriptors(wanted: int) -> None:
@@ -80,29 +135,14 @@ def _allow_descriptors(wanted: int) -> None:
         _log.warning("max_sessions needs more open files than the system allows", needed=wanted, allowed=possible)
 
 
-def _reload(path: Path, assembly: Assembly) -> None:
+async def _reload(path: Path, plane: LocalDataPlane, assembly: Assembly) -> None:
     before = assembly.config
     try:
-        assembly.use(load_config(path, environ=os.environ))
+        await plane.reload(await asyncio.to_thread(load_config, path, environ=os.environ))
     except (ConfigurationError, OSError) as error:
         _log.error("the configuration was not taken over; the old one stays in force", error=str(error))
         return
     _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
-    fixed = ("listeners", "admin_api", "data_dir", "tls", "jwt", "audit", "plugins", "limits")
+    fixed = ("listeners", "admin_api", "control", "data_dir", "tls", "audit", "approvals", "plugins", "limits")
     if changed := [name for name in fixed if getattr(before, name) != getattr(assembly.config, name)]:
         _log.warning("these changes take effect after a restart only", keys=changed)
-
-
-def _health(assembly: Assembly, stop: asyncio.Event) -> Callable[[], Health]:
-    def health() -> Health:
-        trouble = "" if assembly.audit.healthy else assembly.audit.reason
-        detail = "stopping" if stop.is_set() else trouble or "serving"
-        return Health(
-            ready=not trouble and not stop.is_set(),
-            detail=detail,
-            sessions=len(assembly.gateway.sessions),
-            snapshot=assembly.gateway.snapshot.version,
-            audit=trouble,
-        )
-
-    return health

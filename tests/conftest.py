@@ -9,13 +9,21 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-from gateway.testing.servers import PostgresServer, ServerUnavailable
+from gateway.testing.servers import MariaDbServer, PostgresServer, ServerKind, ServerUnavailable
 
 # A shell that runs this in the background has SIGINT ignored, and so would every program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.gateway"]
+pytest_plugins = [
+    "tests.fixtures.admin",
+    "tests.fixtures.servers",
+    "tests.fixtures.mariadb",
+    "tests.fixtures.mongodb",
+    "tests.fixtures.gateway",
+    "tests.fixtures.mysql_gateway",
+    "tests.fixtures.control_plane",
+]
 
 # No deadlines: machines that run tests are busy. Hypothesis's own profile "ci" is the same every time.
 settings.register_profile("local", deadline=None)
@@ -27,13 +35,26 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 def pytest_report_header() -> list[str]:
     """The versions in play."""
-    try:
-        found = PostgresServer.find()
-        tls = "TLS" if found.tls else "no TLS"
-        server = f"PostgreSQL {'.'.join(map(str, found.version))} ({found.source}, {tls})"
-    except ServerUnavailable:
-        server = "PostgreSQL: none"
-    drivers = ("psycopg", "asyncpg", "psycopg2-binary", "pg8000", "sqlalchemy")
+    servers = "; ".join([_found(PostgresServer), _found(MariaDbServer)])
+    drivers = (
+        "psycopg",
+        "asyncpg",
+        "psycopg2-binary",
+        "pg8000",
+        "sqlalchemy",
+        "pymysql",
+        "aiomysql",
+        "mysql-connector-python",
+    )
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in drivers)
     parser = f"sqlglot {importlib.metadata.version('sqlglot')}"
-    return [f"{server}; {parser}; {platform.python_implementation()} on {platform.machine()}", f"drivers: {versions}"]
+    return [f"{servers}; {parser}; {platform.python_implementation()} on {platform.machine()}", f"drivers: {versions}"]
+
+
+def _found(kind: ServerKind) -> str:
+    try:
+        found = kind.find()
+    except ServerUnavailable:
+        return f"{kind.name}: none"
+    version = ".".join(map(str, found.version))
+    return f"{kind.name} {version} ({found.source}, {'TLS' if found.tls else 'no TLS'})"

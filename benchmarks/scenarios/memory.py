@@ -19,6 +19,10 @@ _SETTLE = 1.0
 """Seconds until a process has done what was left to do."""
 _IDLE_TARGET = 32.0
 """KiB per session."""
+_HELD_TARGET = 64.0
+"""KiB per statement that waits for an approval."""
+_WAITING = 2.0
+"""Seconds until the last request is on the desk: its rows are estimated first."""
 _STALLED = 8
 _STALLED_TARGET = 1.0
 """MiB per client."""
@@ -63,6 +67,42 @@ def _idle(tls: bool, run: Run) -> Result:
             Comparison("base, with one session", points[0][1] / _MIB, "MiB"),
         ),
     )
+
+
+def _held(run: Run) -> Result:
+    """Sessions whose one statement waits for an approval. The gateway is a fresh one."""
+    points: list[tuple[int, int]] = []
+    with ExitStack() as stack:
+        route = run.bed.fresh_gateway(Variant("gateway, holding", holds=True), stack)
+        sessions: list[psycopg.Connection] = []
+        for wanted in (1, *run.options.sessions):
+            while len(sessions) < wanted:
+                session = stack.enter_context(closing(connect(route)))
+                sessions.append(session)
+                session.pgconn.send_query(_STATEMENT.encode())
+            time.sleep(_SETTLE + _WAITING)
+            points.append((wanted, _resident(route)))
+            run.progress.say(f"held-memory: {wanted} statements wait, {points[-1][1] / _MIB:.1f} MiB")
+        if any(session.pgconn.socket >= 0 and not _waits(session) for session in sessions):
+            raise ValueError("a statement that should wait was answered")
+    return Result(
+        "held-memory",
+        tuple(Series(f"{count} statements", "resident memory", "MiB", (size / _MIB,)) for count, size in points),
+        (
+            Comparison(
+                f"per held statement, session included, {points[0][0]} to {points[-1][0]}",
+                _slope(points) / _KIB,
+                "KiB",
+                target=_HELD_TARGET,
+                better=Better.AT_MOST,
+            ),
+        ),
+    )
+
+
+def _waits(session: psycopg.Connection) -> bool:
+    session.pgconn.consume_input()
+    return bool(session.pgconn.is_busy())
 
 
 def _slope(points: list[tuple[int, int]]) -> float:
@@ -116,3 +156,4 @@ def _stalled(run: Run) -> Result:
 IDLE_MEMORY = Scenario("idle-memory", "memory of idle sessions in plaintext", partial(_idle, False))
 IDLE_MEMORY_TLS = Scenario("idle-memory-tls", "memory of idle sessions with TLS to the client", partial(_idle, True))
 STALLED_CLIENT = Scenario("stalled-client", "memory that clients cost who do not read what they asked for", _stalled)
+HELD_MEMORY = Scenario("held-memory", "memory of statements that wait for an approval", _held)

@@ -74,13 +74,15 @@ def _latency(run: Run) -> Result:
     return Result("latency", tuple(series.values()), tuple(added))
 
 
-def _durability(run: Run) -> Result:
-    """What it costs to have every read on disk before the database sees it."""
-    durable = Variant("before-forward", read_durability="before_forward")
-    routes = [run.bed.gateway(), run.bed.gateway(durable)]
-    series = _series(_rounds(run, "durability", routes, Mode.SIMPLE), routes)
-    compared = ratio("throughput, before_forward / buffered", series["rate", durable.name], series["rate", "gateway"])
-    return Result("durability", tuple(series.values()), (compared,))
+def _audit(clients: int, target: float, variant: Variant, run: Run) -> Result:
+    """What the audit costs: against a gateway that records nothing."""
+    forgetful = Variant("no audit", audited=False)
+    routes = [run.bed.gateway(forgetful), run.bed.gateway(variant)]
+    name = f"audit-{variant.read_durability}"
+    series = _series(_rounds(run, name, routes, Mode.PREPARED, clients=clients), routes)
+    rate = ratio("throughput, with / without", series["rate", variant.name], series["rate", forgetful.name], target)
+    cpu = ratio("CPU, with / without", series["cpu", variant.name], series["cpu", forgetful.name])
+    return Result(name, tuple(series.values()), (rate, cpu))
 
 
 POINT_SIMPLE = Scenario("point-simple", "pgbench select-only, 8 clients, simple protocol", partial(_point, Mode.SIMPLE))
@@ -89,6 +91,13 @@ POINT_EXTENDED = Scenario(
 )
 POINT_PREPARED = Scenario("point-prepared", "the same by prepared statements", partial(_point, Mode.PREPARED))
 LATENCY = Scenario("latency", "mean latency of one client alone, prepared statements", _latency, extra=True)
-DURABILITY = Scenario(
-    "durability", "reads audited on disk before they are forwarded, against buffered", _durability, extra=True
+AUDIT_BUFFERED = Scenario(
+    "audit-buffered",
+    "the price of the audit: 8 clients, statements recorded soon afterwards",
+    partial(_audit, _CLIENTS, 0.90, Variant()),
+)
+AUDIT_BEFORE = Scenario(
+    "audit-before",
+    "the same with 32 clients, every statement on disk before it is forwarded",
+    partial(_audit, 32, 0.65, Variant("before-forward", read_durability="before_forward")),
 )

@@ -20,11 +20,14 @@ class Delivery:
         self._fresh: list[Batch] = []
         self._owed: dict[AttachedSink, deque[Batch]] = {sink: deque() for sink in sinks if sink.required}
 
-    def add(self, batch: Batch) -> None:
-        """Take over a batch that is in the log. One that is written again after a failed sync is not given again."""
+    def add(self, batch: Batch, events: list[bytes]) -> None:
+        """Take over the events of a batch that is in the log. One that is written again is not given again."""
         if batch.delivered:
             return
         batch.delivered = True
+        if not events:
+            return
+        batch.events = events
         self._fresh.append(batch)
         for owed in self._owed.values():
             owed.append(batch)
@@ -36,9 +39,9 @@ class Delivery:
             owed = self._owed.get(attached)
             if owed is None:
                 for batch in fresh:
-                    attached.deliver(batch.lines)
+                    attached.deliver(batch.events)
                 continue
-            while owed and attached.deliver(owed[0].lines):
+            while owed and attached.deliver(owed[0].events):
                 yield owed.popleft()
 
     def owes(self, batch: Batch) -> bool:

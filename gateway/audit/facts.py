@@ -104,7 +104,7 @@ class _RecordedStatement(msgspec.Struct):
 
 
 def analysis_from_line(line: bytes) -> Analysis:
-    """The analysis that a recorded statement was decided on, from its line in the log.
+    """The analysis that a recorded statement was decided on, from its whole event.
 
     Raises ``ValueError`` where the line is no statement event.
     """
@@ -129,8 +129,13 @@ def _object_text(item: ObjectRef) -> str:
 
 def _by_object(columns: Iterable[ColumnRef]) -> dict[str, list[str]]:
     form: dict[str, list[str]] = {}
-    for column in sorted(columns):
-        form.setdefault(f"{_quote(column.schema)}.{_quote(column.table)}", []).append(column.column)
+    names: list[str] = []
+    before: tuple[str, str] | None = None
+    for schema, table, column in sorted([(column.schema, column.table, column.column) for column in columns]):
+        if (schema, table) != before:
+            before = (schema, table)
+            names = form[f"{_quote(schema)}.{_quote(table)}"] = []
+        names.append(column)
     return form
 
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.errors import AuditError
+
+_log = logging.getLogger(__name__)
+_NEVER: Final = float("inf")
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Lines that are written together. ``segment`` is set where the first of them begins a new segment."""
+    """Lines, without line feeds, that are written together.
+
+    ``segment`` is set where the first of them begins a new segment, ``events`` where sinks want them whole.
+    """
 
     segment: int | None = None
     lines: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
     size: int = 0
     sequence: int = -1
     """Of the last line."""
@@ -26,12 +35,16 @@ class Batch:
     """Whether the sinks have had it."""
 
 
+Done = Callable[[AuditError | None], None]
+"""Told once: None when it is on disk, an error when it is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Somebody in ``commit``."""
+    """Somebody who waits for the disk. ``done`` is called in ``loop``."""
 
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[None]
+    done: Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,6 @@ class Intake:
         """Sequence of the last line added."""
         self.durable = -1
         """Sequence of the last line on disk."""
-        self.events = 0
         self.bytes = 0
         self._batch_bytes = batch_bytes
         self._flush_interval = flush_interval
@@ -71,24 +83,28 @@ class Intake:
         self._urgent = False
         self.closing = False
         """Whether nothing is taken any more."""
-        self._flush_at = float("inf")
+        self._flush_at = _NEVER
+        self._asleep = False
+        """Whether the writer has to be woken for a line. While there is work it naps, and looks by itself: to wake a
+        thread for each batch would cost more than the batch."""
 
     def add(self, line: bytes, sequence: int) -> None:
         """Append a line. The lock is held."""
         batch = self._open
         batch.lines.append(line)
-        batch.size += len(line)
+        size = len(line) + 1
+        batch.size += size
         batch.sequence = sequence
         self.recorded = sequence
-        self.events += 1
-        self.bytes += len(line)
-        self.held += len(line)
+        self.bytes += size
+        self.held += size
         if len(batch.lines) == 1 and not self._ready:
             self._flush_at = self._monotonic() + self._flush_interval
-            self._wakeup.notify()
-        elif batch.size >= self._batch_bytes and not self._urgent:
-            self._urgent = True
-            self._wakeup.notify()
+            if self._asleep:
+                self._asleep = False
+                self._wakeup.notify()
+        elif batch.size >= self._batch_bytes:
+            self._hurry()
 
     def begin_segment(self, first: int) -> None:
         """Begin a new segment with the next line, which has the number ``first``. The lock is held."""
@@ -97,8 +113,18 @@ class Intake:
         self._open = Batch(segment=first)
 
     def enlist(self, waiter: Waiter) -> None:
-        """Have the writer tell ``waiter`` when everything added so far is on disk. The lock is held."""
+        """Have the writer tell ``waiter`` when everything added so far is on disk. The lock is held.
+
+        ``hurry`` is to follow; without it, the writer comes at its flush interval.
+        """
         self._waiters.append(waiter)
+
+    def hurry(self) -> None:
+        """Have the writer begin."""
+        with self.lock:
+            self._hurry()
+
+    def _hurry(self) -> None:
         if not self._urgent:
             self._urgent = True
             self._wakeup.notify()
@@ -111,12 +137,19 @@ class Intake:
     def wait(self, until: float, *, patient: bool) -> None:
         """Sleep until there is something to do or ``until`` (monotonic seconds). ``patient`` ignores new lines."""
         with self.lock:
+            rested = patient
             while not self.closing and (patient or not self._urgent):
                 now = self._monotonic()
                 deadline = until if patient else min(until, self._flush_at)
                 if now >= deadline:
                     return
-                self._wakeup.wait(deadline - now)
+                if rested and self._flush_at == _NEVER:
+                    self._asleep = not patient
+                    self._wakeup.wait(deadline - now)
+                    self._asleep = False
+                else:
+                    self._wakeup.wait(min(deadline - now, self._flush_interval))
+                    rested = True
 
     def take(self) -> Work:
         """Everything that is there."""
@@ -128,7 +161,7 @@ class Intake:
                 self._open = Batch()
             waiters, self._waiters = self._waiters, []
             self._urgent = False
-            self._flush_at = float("inf")
+            self._flush_at = _NEVER
             return Work(batches, waiters, self.closing)
 
     def release(self, size: int) -> None:
@@ -143,21 +176,19 @@ class Intake:
 
 
 def settle(waiters: list[Waiter], error: str) -> None:
-    """Wake all waiters, with ``AuditError`` where ``error`` is not empty. From any thread."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    """Tell all waiters, with an ``AuditError`` where ``error`` is not empty. From any thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
     for waiter in waiters:
-        by_loop.setdefault(waiter.loop, []).append(waiter.future)
-    for loop, futures in by_loop.items():
+        by_loop.setdefault(waiter.loop, []).append(waiter.done)
+    for loop, told in by_loop.items():
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle_here, futures, error)
+            loop.call_soon_threadsafe(_tell, told, error)
 
 
-def _settle_here(futures: list[asyncio.Future[None]], error: str) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if error:
-            future.set_exception(AuditError(error))
-        else:
-            future.set_result(None)
+def _tell(told: list[Done], error: str) -> None:
+    for done in told:
+        try:
+            done(AuditError(error) if error else None)
+        except Exception:  # noqa: BLE001 - the others wait, too
+            _log.exception("a session that waited for the audit failed")

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
 from gateway import __version__
-from gateway.audit.chain import Pieces, Sealer
-from gateway.audit.event import FORMAT_VERSION, EncoderSettings, EventEncoder
-from gateway.audit.intake import Intake, Waiter
+from gateway.audit.event import EventEncoder
+from gateway.audit.intake import Done, Intake, Waiter
+from gateway.audit.keys import SIGNING_KEY_NAME, load_signer
+from gateway.audit.notes import Checkpoint
+from gateway.audit.records import RecordEncoder, RecordSettings, event_line
 from gateway.audit.recovery import recover
 from gateway.audit.redact import Literals
+from gateway.audit.segments import list_segments
 from gateway.audit.sinks import AttachedSink
 from gateway.audit.storage import Storage
+from gateway.audit.witness import Witness
 from gateway.audit.writer import Writer, WriterSettings
-from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, StatementRecord
+from gateway.domain.audit import AdminOutcome, AdminRecord, Outcome, SessionEventKind, SessionRecord, StatementRecord
+from gateway.domain.recorded import Shared
 from gateway.errors import AuditError
 
 MEBIBYTE: Final = 1024 * 1024
@@ -37,6 +42,8 @@ class LogSettings:
 
     directory: Path
     gateway_name: str
+    signing_key: Path | None = None
+    """Where the private key is that signs checkpoints; None: ``audit-signing.key`` beside the directory."""
     literals: Literals = Literals.KEEP
     literal_key: bytes = b""
     max_text: int = 256 * 1024
@@ -44,6 +51,8 @@ class LogSettings:
     buffer_bytes: int = 16 * MEBIBYTE
     flush_interval: float = 0.05
     sync_interval: float = 1.0
+    checkpoint_interval: float = 10.0
+    """Between signed checkpoints, as long as there is something new."""
     look_interval: float = 1.0
     """Between looks at the room on the disk, and between retries after a failure."""
     min_free_bytes: int = 64 * MEBIBYTE
@@ -60,7 +69,9 @@ class AuditCounters:
     batches: int
     syncs: int
     failures: int
+    checkpoints: int
     sink_failures: int
+    witness_failures: int
     held: int
 
 
@@ -72,10 +83,10 @@ class AuditLog:
         settings: LogSettings,
         *,
         sinks: Sequence[AttachedSink] = (),
+        witnesses: Sequence[Witness] = (),
         storage: Storage | None = None,
         now: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
-        new_chain_uid: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         """Bring the directory in order, begin a segment and write its first line; use ``open``.
 
@@ -85,16 +96,25 @@ class AuditLog:
         self._settings = settings
         self._now = now
         self._sinks = sinks
-        encoder = EncoderSettings(
-            gateway_name=settings.gateway_name,
-            version=__version__,
-            literals=settings.literals,
-            literal_key=settings.literal_key,
-            max_text=settings.max_text,
+        self._witnesses = witnesses
+        self._encoder = EventEncoder(settings.gateway_name, __version__)
+        self._records = RecordEncoder(
+            RecordSettings(literals=settings.literals, literal_key=settings.literal_key, max_text=settings.max_text)
         )
-        self._encoder = EventEncoder(encoder)
         storage = storage or Storage()
-        lock = _lock(settings.directory, storage)
+        directory = settings.directory
+        lock = _lock(directory, storage)
+        try:
+            has_log = any(path.stat().st_size for _, path in list_segments(directory))
+            key = settings.signing_key or directory.parent / SIGNING_KEY_NAME
+            signer = load_signer(key, directory, settings.gateway_name, storage, has_log=has_log)
+            recovered = recover(directory, storage, signer.key)
+        except OSError as error:
+            storage.close(lock)
+            raise AuditError(f"cannot read the audit log in {directory}: {error.strerror}") from None
+        except AuditError:
+            storage.close(lock)
+            raise
         self._intake = Intake(
             batch_bytes=min(MEBIBYTE, max(1, settings.buffer_bytes // 8)),
             flush_interval=settings.flush_interval,
@@ -102,9 +122,9 @@ class AuditLog:
         )
         self._writer = Writer(
             WriterSettings(
-                directory=settings.directory,
-                format_version=FORMAT_VERSION,
+                directory=directory,
                 sync_interval=settings.sync_interval,
+                checkpoint_interval=settings.checkpoint_interval,
                 look_interval=settings.look_interval,
                 unsynced_bytes=settings.buffer_bytes // 4,
                 min_free_bytes=settings.min_free_bytes,
@@ -115,40 +135,43 @@ class AuditLog:
             sinks=sinks,
             monotonic=monotonic,
             lock=lock,
+            signer=signer,
+            tree=recovered.frontier,
             on_resumed=self._resumed,
+            on_checkpoint=self._signed,
         )
-        try:
-            recovered = recover(settings.directory, storage)
-        except OSError as error:
-            storage.close(lock)
-            raise AuditError(f"cannot read the audit log in {settings.directory}: {error.strerror}") from None
-        except AuditError:
-            storage.close(lock)
-            raise
         self._segment_size = 0
+        self._events = 0
         self._limit = settings.buffer_bytes
         self._hard_limit = settings.buffer_bytes + settings.buffer_bytes // 2
-        last = recovered.last
-        self._sealer = (
-            Sealer(new_chain_uid()) if last is None else Sealer(last.chain_uid, last.sequence + 1, last.fingerprint)
-        )
+        self._turn_of: asyncio.AbstractEventLoop | None = None
+        """The loop at the end of whose turn the writer is told to hurry."""
+        self._sequence = recovered.frontier.size
+        """The number of the next line."""
         with self._intake.lock:
-            self._begin_segment("audit.genesis" if last is None else "audit.started")
+            details: dict[str, object] = {"log": signer.key.name, "key": str(signer.key)}
+            if recovered.frontier.size > recovered.signed:
+                details["unsigned_events"] = recovered.frontier.size - recovered.signed
+            self._begin_segment("audit.started" if recovered.frontier.size else "audit.genesis", details)
             if recovered.details:
                 self._lifecycle("audit.recovered", recovered.details)
         try:
             self._writer.start()
         except OSError as error:
             raise AuditError(str(error)) from None
+        for witness in witnesses:
+            witness.start()
 
     @classmethod
-    def open(cls, settings: LogSettings, *, sinks: Sequence[AttachedSink] = ()) -> Self:
+    def open(
+        cls, settings: LogSettings, *, sinks: Sequence[AttachedSink] = (), witnesses: Sequence[Witness] = ()
+    ) -> Self:
         """The log of ``settings.directory`` on the real disk and clock."""
-        return cls(settings, sinks=sinks)
+        return cls(settings, sinks=sinks, witnesses=witnesses)
 
     # --- recording --------------------------------------------------------------------------------------------------
 
-    def record(self, record: StatementRecord, context: bytes) -> None:
+    def record(self, record: StatementRecord, context: Shared) -> None:
         """Put a statement's intent or outcome into the log; ``context`` is what ``encode_session_context`` gave.
 
         Never waits. Raises ``AuditError`` where the log is unhealthy or its memory full: nothing more may run then. The
@@ -160,10 +183,14 @@ class AuditLog:
             if problem:
                 self._admit(not record.intent and record.outcome not in _NEVER_RAN)
             try:
-                body = self._encoder.statement(record, context, self._sealer.sequence)
+                lines = self._records.statement(record, context, self._sequence)
             except (TypeError, ValueError, OverflowError) as error:
                 raise AuditError(f"statement {record.id} cannot be recorded: {error}") from None
-            self._append(body)
+            self._events += 1
+            for line in lines:
+                self._append(line)
+            if self._segment_size >= self._settings.segment_bytes:
+                self._begin_segment("audit.segment", {})
         if problem:
             self._refuse()
 
@@ -174,7 +201,22 @@ class AuditLog:
             problem = intake.reason or intake.closing or intake.held >= self._limit
             if problem:
                 self._admit(record.kind is SessionEventKind.CLOSED)
-            self._append(self._encoder.session(record, self._sealer.sequence))
+            self._event(self._encoder.session(record, self._sequence))
+        if problem:
+            self._refuse()
+
+    def record_admin(self, record: AdminRecord) -> None:
+        """Put what an administrator does into the log. Raises as ``record`` does."""
+        intake = self._intake
+        with intake.lock:
+            problem = intake.reason or intake.closing or intake.held >= self._limit
+            if problem:
+                self._admit(not record.intent and record.outcome is not AdminOutcome.REFUSED)
+            try:
+                event = self._encoder.admin(record, self._sequence)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise AuditError(f"admin event {record.id} cannot be recorded: {error}") from None
+            self._event(event)
         if problem:
             self._refuse()
 
@@ -183,16 +225,41 @@ class AuditLog:
 
         What was recorded stays in the log's memory even then and is written when that is possible again.
         """
+        future = asyncio.get_running_loop().create_future()
+
+        def done(error: AuditError | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.when_durable(done)
+        await future
+
+    def when_durable(self, done: Done) -> None:
+        """``commit`` without a task: ``done`` is called later, by the running event loop.
+
+        Raises ``AuditError`` where nothing can be promised; ``done`` is then not called.
+        """
         intake = self._intake
+        loop = asyncio.get_running_loop()
         with intake.lock:
             if intake.reason or intake.closing:
                 self._refuse()
-            if intake.durable >= intake.recorded:
+            if intake.durable < intake.recorded:
+                intake.enlist(Waiter(loop, done))
+                if self._turn_of is not loop:
+                    self._turn_of = loop
+                    loop.call_soon(self._end_turn)
                 return
-            loop = asyncio.get_running_loop()
-            future = loop.create_future()
-            intake.enlist(Waiter(loop, future))
-        await future
+        loop.call_soon(done, None)
+
+    def _end_turn(self) -> None:
+        """Everybody who wanted the disk in this turn of the loop has said so: one sync serves them all."""
+        self._turn_of = None
+        self._intake.hurry()
 
     def check(self) -> None:
         """Raise ``AuditError`` unless the log is healthy: to be asked before a statement is forwarded."""
@@ -200,6 +267,11 @@ class AuditLog:
             self._refuse()
 
     # --- health -----------------------------------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> int:
+        """The number of the last line; -1 where there is none."""
+        return self._sequence - 1
 
     @property
     def healthy(self) -> bool:
@@ -223,19 +295,21 @@ class AuditLog:
         """Figures for metrics."""
         intake, writer = self._intake, self._writer.counters
         return AuditCounters(
-            events=intake.events,
+            events=self._events,
             bytes=intake.bytes,
             batches=writer.batches,
             syncs=writer.syncs,
             failures=writer.failures,
+            checkpoints=writer.checkpoints,
             sink_failures=sum(sink.failures for sink in self._sinks),
+            witness_failures=sum(witness.failures for witness in self._witnesses),
             held=intake.held,
         )
 
     async def close(self) -> None:
         """Write everything, say so in the log, and let go of the directory.
 
-        Raises ``AuditError`` where events could not be written; they are lost then.
+        Raises ``AuditError`` where lines could not be written; they are lost then.
         """
         with self._intake.lock:
             if self._intake.closing:
@@ -243,31 +317,31 @@ class AuditLog:
             self._lifecycle("audit.closed", {})
             self._intake.close()
         await asyncio.to_thread(self._writer.join)
+        for witness in self._witnesses:
+            await asyncio.to_thread(witness.close)
         lost = self._intake.recorded - self._intake.durable
         if lost:
-            raise AuditError(f"{lost} audit events could not be written: {self._intake.reason}")
+            raise AuditError(f"{lost} audit lines could not be written: {self._intake.reason}")
 
     # --- inside, with the intake's lock held ------------------------------------------------------------------------
 
-    def _append(self, body: Pieces) -> None:
-        sealer = self._sealer
-        sequence = sealer.sequence
-        line = sealer.seal(body)
-        self._segment_size += len(line)
-        self._intake.add(line, sequence)
-        if self._segment_size >= self._settings.segment_bytes:
-            self._begin_segment("audit.segment")
+    def _append(self, line: bytes) -> None:
+        self._segment_size += len(line) + 1
+        self._intake.add(line, self._sequence)
+        self._sequence += 1
 
-    def _begin_segment(self, code: str) -> None:
-        self._intake.begin_segment(self._sealer.sequence)
+    def _event(self, event: bytes) -> None:
+        self._events += 1
+        self._append(event_line(self._sequence, event))
+
+    def _begin_segment(self, code: str, details: Mapping[str, object]) -> None:
+        self._intake.begin_segment(self._sequence)
+        self._records.begin_segment()
         self._segment_size = 0
-        self._lifecycle(code, {})
+        self._lifecycle(code, details)
 
     def _lifecycle(self, code: str, details: Mapping[str, object]) -> None:
-        sequence = self._sealer.sequence
-        line = self._sealer.seal(self._encoder.lifecycle(code, sequence, self._now(), details))
-        self._segment_size += len(line)
-        self._intake.add(line, sequence)
+        self._event(self._encoder.lifecycle(code, self._sequence, self._now(), details))
 
     def _admit(self, happened: bool) -> None:
         """Refuse at once, unless the event tells of something that has happened and there is memory for it."""
@@ -282,6 +356,15 @@ class AuditLog:
         with self._intake.lock:
             if not self._intake.closing:
                 self._lifecycle("audit.interrupted", {"reason": reason})
+
+    def _signed(self, checkpoint: Checkpoint, note: str) -> None:
+        """Called by the writer with each checkpoint. The log tells of it, so that its removal shows."""
+        for witness in self._witnesses:
+            witness.offer(checkpoint, note)
+        details = {"size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()}
+        with self._intake.lock:
+            if not self._intake.closing:
+                self._lifecycle("audit.checkpoint", details)
 
 
 def _lock(directory: Path, storage: Storage) -> int:

@@ -2,7 +2,8 @@
 
 A crash can leave a torn last line (written in part) and, after a loss of power, damaged lines before it. Torn bytes
 were never promised to anybody: they are cut off. Damaged whole lines are set aside in a file of their own, never
-deleted. Both are said in the chain itself by an ``audit.recovered`` event, and so is a log that ends before its head.
+deleted. Both are said in the log itself by an ``audit.recovered`` event, and so is a log that does not agree with its
+newest checkpoint.
 """
 
 from __future__ import annotations
@@ -12,97 +13,107 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.audit.chain import Link, read_link
-from gateway.audit.segments import list_segments, read_head, reversed_lines
+from gateway.audit.checkpoints import cut_torn_note, read_checkpoints
+from gateway.audit.notes import Checkpoint, VerifierKey
+from gateway.audit.segments import frontier_before, iter_lines, list_segments, read_line
 from gateway.audit.storage import Storage
+from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Where the chain goes on (``last`` None: a new one begins) and what the start had to do (``details``)."""
+    """The tree that the log goes on from, and what the start had to do or found (``details``)."""
 
-    last: Link | None
+    frontier: Frontier
+    signed: int = 0
+    """What the newest checkpoint covers."""
     details: dict[str, object] = field(default_factory=dict)
 
 
-def recover(directory: Path, storage: Storage) -> Recovered:
+def recover(directory: Path, storage: Storage, key: VerifierKey) -> Recovered:
     """Bring the log's end in order. The caller holds the directory's lock.
 
-    Raises ``AuditError`` where segments are there and none has an intact line, or where the head cannot be read or is
-    another chain's: going on would hide what happened.
+    Reads the last segment. Raises ``AuditError`` where segments are there and none has an intact line, or where the
+    tree before the last one is not to be had: going on would hide what happened.
     """
     details: dict[str, object] = {}
     segments = list_segments(directory)
-    last = None
-    for _, path in reversed(segments):
-        last = _recover_segment(path, storage, details)
-        if last is not None:
-            break
-    if segments and last is None and "damaged_lines" in details:
-        raise AuditError(f"no intact line in the audit log in {directory}; move it away to begin a new chain")
-    try:
-        head = read_head(directory)
-    except ValueError as error:
-        raise AuditError(f"{directory}: {error}; run 'querygate audit verify', then move the file away") from None
-    if head is not None:
-        if last is None:
-            details.update(lost_chain=head.chain_uid, missing_events=head.sequence + 1)
-        elif head.chain_uid != last.chain_uid:
-            raise AuditError(f"{directory}: the head belongs to another chain than the segments")
-        elif head.sequence > last.sequence:
-            details.update(missing_events=head.sequence - last.sequence)
-        elif head.sequence == last.sequence and head.fingerprint != last.fingerprint:
-            details.update(head_mismatch=True)
-    return Recovered(last, details)
+    cut_torn_note(directory, storage)
+    newest = None
+    for signed in read_checkpoints(directory, key):
+        if signed.checkpoint is None:
+            details["invalid_checkpoints"] = True
+        elif newest is None or signed.checkpoint.size >= newest.size:
+            newest = signed.checkpoint
+    frontier = None
+    while segments and frontier is None:
+        frontier = _recover_segment(segments, storage, newest, details)
+        if frontier is None:
+            segments.pop()
+    if frontier is None:
+        if "damaged_lines" in details:
+            raise AuditError(f"no intact line in the audit log in {directory}; move it away to begin a new one")
+        frontier = Frontier()
+    if newest is not None and newest.size > frontier.size:
+        details["missing_events"] = newest.size - frontier.size
+    return Recovered(frontier, 0 if newest is None else newest.size, details)
 
 
-def _recover_segment(path: Path, storage: Storage, details: dict[str, object]) -> Link | None:
-    """The segment's last intact line, after everything behind it has been taken away."""
+def _recover_segment(
+    segments: list[tuple[int, Path]], storage: Storage, newest: Checkpoint | None, details: dict[str, object]
+) -> Frontier | None:
+    """The tree up to the last segment's last intact line, after everything behind it has been taken away.
+
+    None where the segment has no intact line: it is gone then.
+    """
+    first, path = segments[-1]
+    frontier = frontier_before(segments, len(segments) - 1)
+    if frontier is None:
+        raise AuditError(
+            f"{path.parent}: the tree before line {first} is not known; put back {path.stem}.tree or the segments"
+            " before it, or move the log away to begin a new one"
+        )
     size = path.stat().st_size
-    keep = torn_from = size
-    damaged = 0
-    last = None
-    for offset, line in reversed_lines(path):
-        if not line.endswith(b"\n"):
-            torn_from = offset
-            continue
-        link = read_link(line)
-        if link is not None and link.intact:
-            last = link
-            keep = offset + len(line)
+    keep = 0
+    if newest is not None and newest.size == first and newest.root != frontier.root():
+        details["checkpoint_mismatch"] = first
+    for offset, line in iter_lines(path):
+        if read_line(line) != frontier.size:
             break
-        damaged += 1
-    else:
-        keep = 0
-    if keep == size and size:
-        return last
+        frontier.add_lines([line])
+        keep = offset + len(line) + 1
+        if newest is not None and newest.size == frontier.size and newest.root != frontier.root():
+            details["checkpoint_mismatch"] = newest.size
+    if keep < size:
+        _cut(path, keep, storage, details)
+    if keep:
+        return frontier
+    if path.exists():
+        path.unlink()
+        path.with_suffix(".tree").unlink(missing_ok=True)
+    storage.sync_directory(path.parent)
+    return None
+
+
+def _cut(path: Path, keep: int, storage: Storage, details: dict[str, object]) -> None:
+    with path.open("rb") as file:
+        file.seek(keep)
+        removed = file.read()
+    damaged = removed.count(b"\n")
     if damaged:
         aside = _free_name(path)
-        removed = _read_from(path, keep)
         storage.replace(aside, removed)
-        details.update(
-            damaged_lines=damaged, damaged_file=aside.name, damaged_sha256=hashlib.sha256(removed).hexdigest()
-        )
-    elif size > torn_from:
-        details.update(torn_bytes=size - torn_from, torn_file=path.name)
-    if keep:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            storage.truncate(descriptor, keep)
-            storage.sync(descriptor)
-        finally:
-            os.close(descriptor)
+        digest = hashlib.sha256(removed).hexdigest()
+        details.update(damaged_lines=damaged, damaged_file=aside.name, damaged_sha256=digest)
     else:
-        path.unlink()
-    storage.sync_directory(path.parent)
-    return last
-
-
-def _read_from(path: Path, offset: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read()
+        details.update(torn_bytes=len(removed), torn_file=path.name)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        storage.truncate(descriptor, keep)
+        storage.sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _free_name(path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from gateway.audit.tail import Event
+from gateway.audit.events import Event
 
 _COLOURS: Final = {
     "success": "green",

@@ -1,48 +1,47 @@
-"""The files of a log: segments named by their first event, and the head that says how far the log goes.
+"""The files of a log.
 
 ::
 
-    audit-00000000000000000000.jsonl    events 0 …
-    audit-00000000000000048113.jsonl    events 48113 …
-    head.json                           the last event known to be on disk
+    audit-00000000000000000000.jsonl    lines 0 …; named by the number of the first
+    audit-00000000000000048113.jsonl    lines 48113 …
+    audit-00000000000000048113.tree     the Merkle tree's complete subtrees before line 48113
+    checkpoints                         signed notes, see ``gateway.audit.checkpoints``
+    key.pub                             the key that they are signed with
 
-A segment is never changed after the next one has begun. The head is written after the events it speaks of are durable,
-so a log that ends before its head has lost events; it is what a signed checkpoint will stand on.
+A segment is never changed after the next one has begun. Its ``.tree`` lets whoever has only later segments go on from
+there; nobody has to believe it, since a wrong one leads to other roots than the signed ones.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from gateway.audit.storage import Storage
+from gateway.audit.tree import Frontier
 
-HEAD_NAME: Final = "head.json"
 _NAME: Final = re.compile(r"audit-([0-9]{20})\.jsonl")
+_LINE: Final = re.compile(rb'\{"seq":(0|[1-9][0-9]{0,18}),"(id|define|event)":')
 _BLOCK: Final = 256 * 1024
 
 
-class Head(msgspec.Struct, frozen=True):
-    """The last event that is known to be on disk."""
-
-    format: int
-    chain_uid: str
-    sequence: int
-    fingerprint: str
+class _TreeFile(msgspec.Struct, frozen=True):
+    size: int
+    peaks: tuple[str, ...]
 
 
 def segment_name(first: int) -> str:
-    """The file name of the segment that begins with event ``first``."""
+    """The file name of the segment that begins with line ``first``."""
     return f"audit-{first:020}.jsonl"
 
 
 def list_segments(directory: Path) -> list[tuple[int, Path]]:
-    """The segments of a directory as (first event, path), in order."""
+    """The segments of a directory as (first line, path), in order."""
     found = []
     for path in directory.iterdir():
         matched = _NAME.fullmatch(path.name)
@@ -51,21 +50,73 @@ def list_segments(directory: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def write_head(storage: Storage, directory: Path, head: Head) -> None:
-    """Replace the head."""
-    storage.replace(directory / HEAD_NAME, msgspec.json.encode(head) + b"\n")
+def line_number(line: bytes) -> int | None:
+    """The number that a line gives itself; None where it does not begin as lines do."""
+    matched = _LINE.match(line)
+    return None if matched is None else int(matched[1])
 
 
-def read_head(directory: Path) -> Head | None:
-    """The head, or None where there is none. Raises ``ValueError`` where it cannot be read."""
-    try:
-        data = (directory / HEAD_NAME).read_bytes()
-    except FileNotFoundError:
+def read_line(line: bytes) -> int | None:
+    """As ``line_number``, but None also where the line (without line feed) is not one whole JSON object."""
+    number = line_number(line)
+    if number is None:
         return None
     try:
-        return msgspec.json.decode(data, type=Head)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{HEAD_NAME} cannot be read: {error}") from None
+        msgspec.json.decode(line, type=_Any)
+    except msgspec.DecodeError:
+        return None
+    return number
+
+
+class _Any(msgspec.Struct):
+    """Any object: its syntax is checked, its content skipped."""
+
+
+def write_frontier(storage: Storage, segment: Path, frontier: Frontier) -> None:
+    """Keep what the tree is before a segment."""
+    storage.replace(segment.with_suffix(".tree"), _tree_file(frontier))
+
+
+def read_frontier(segment: Path, first: int) -> Frontier | None:
+    """What the tree was before a segment; None where that is not there or is no such thing."""
+    if first == 0:
+        return Frontier()
+    try:
+        data = segment.with_suffix(".tree").read_bytes()
+        content = msgspec.json.decode(data, type=_TreeFile)
+        frontier = Frontier(content.size, [bytes.fromhex(peak) for peak in content.peaks])
+    except (FileNotFoundError, msgspec.DecodeError, ValueError):
+        return None
+    return frontier if frontier.size == first and data == _tree_file(frontier) else None
+
+
+def _tree_file(frontier: Frontier) -> bytes:
+    content = _TreeFile(frontier.size, tuple(peak.hex() for peak in frontier.peaks))
+    return msgspec.json.encode(content) + b"\n"
+
+
+def frontier_before(segments: Sequence[tuple[int, Path]], index: int) -> Frontier | None:
+    """What the tree was before ``segments[index]``, worked out from earlier segments where no file says it."""
+    first, path = segments[index]
+    frontier = read_frontier(path, first)
+    if frontier is None and index:
+        frontier = frontier_before(segments, index - 1)
+        if frontier is not None:
+            frontier.add_lines(line for _, line in iter_lines(segments[index - 1][1]))
+            if frontier.size != first:
+                return None
+    return frontier
+
+
+def iter_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of a file from ``start`` on, without line feeds, each with the offset of its first byte."""
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield start, line[:-1]
+            start += len(line)
 
 
 def reversed_lines(path: Path) -> Iterator[tuple[int, bytes]]:

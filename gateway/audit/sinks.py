@@ -1,8 +1,8 @@
 """Where copies of the audit lines go, besides the log itself.
 
-A sink gets whole lines, in order, in the writer's thread, after the log has them. A ``required`` sink that fails makes
-the log unhealthy until it has taken what it missed; of any other sink the failures are counted and logged, and the
-lines are lost to it (the log itself still has them).
+A sink of this kind gets whole lines, in order, in the writer's thread, after the log has them. A ``required`` sink that
+fails makes the log unhealthy until it has taken what it missed; of any other sink the failures are counted and logged,
+and the lines are lost to it (the log itself still has them). ``gateway.audit.shipping`` has those that lose nothing.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def attach_sinks(
         if kind is None:
             known = ", ".join(sorted(types)) or "none"
             raise ConfigurationError(f"audit.sinks[{number}].type: no sink is called {name!r} (known: {known})")
+        if is_spooled(kind):
+            continue  # read from the log by another process, see gateway.audit.shipping
         own = dict(options)
         required = own.pop("required", False)
         if not isinstance(required, bool):
@@ -93,8 +95,14 @@ def attach_sinks(
             sink = kind.from_options(own, data_dir)
         except ConfigurationError as error:
             raise ConfigurationError(f"audit.sinks[{number}].{error}") from None
-        attached.append(AttachedSink(f"{number}:{name}", sink, required))
+        if not (isinstance(sink, FileSink) and sink.path is None):
+            attached.append(AttachedSink(f"{number}:{name}", sink, required))
     return attached
+
+
+def is_spooled(sink_type: type[AuditSink]) -> bool:
+    """Whether a sink is driven from the log, in a process of its own, instead of by the log's writer."""
+    return bool(getattr(sink_type, "spooled", False))
 
 
 class FileSink:
@@ -104,7 +112,7 @@ class FileSink:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], data_dir: Path) -> Self:
@@ -118,9 +126,9 @@ class FileSink:
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Append, or raise ``OSError`` with the file as it was before."""
-        if self._path is None:
+        if self.path is None:
             return
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             before = os.fstat(descriptor).st_size
             try:

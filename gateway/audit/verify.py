@@ -1,15 +1,16 @@
 """Is the log complete and unchanged? Answered from the files alone.
 
-Every line is checked for its own fingerprint, its number, and the fingerprint of the line before it; the segments for
-gaps; the end against ``head.json``. What cannot be found without a second place that remembers: a log whose whole end,
-head included, was put back to an earlier state, and a chain that was computed anew from its beginning.
+Lines are counted by their numbers and hashed into the Merkle tree, whose root must be the signed one at the size of
+every checkpoint. What cannot be found without a second place that remembers: that the log and its checkpoints were both
+put back to an earlier state. Checkpoints from such a place (``known``) show that too.
 """
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,20 +18,22 @@ from typing import Final
 
 import msgspec
 
-from gateway.audit.chain import Link, read_link
-from gateway.audit.segments import HEAD_NAME, Head, list_segments, read_head
+from gateway.audit.checkpoints import CHECKPOINTS_NAME, Signed, read_checkpoints
+from gateway.audit.keys import PUBLIC_KEY_NAME, read_public_key
+from gateway.audit.notes import Checkpoint, VerifierKey
+from gateway.audit.segments import iter_lines, list_segments, read_frontier, read_line
+from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
 
-_LONGEST_LINE: Final = 64 * 1024 * 1024
 _MAX_PROBLEMS: Final = 1000
-_RECOVERED: Final = b'"event_code":"audit.recovered"'
+_EVENT: Final = b'"event":{"metadata":{"uid":"audit.'
 
 
 class ProblemKind(StrEnum):
     """What is wrong with a place in the log."""
 
     ALTERED = "altered"
-    """The line's bytes are not those that its fingerprint was made of."""
+    """Among the lines up to a checkpoint is one that is not as it was when that was signed."""
     MALFORMED = "malformed"
     """Not an audit line at all."""
     MISSING = "missing"
@@ -39,20 +42,18 @@ class ProblemKind(StrEnum):
     """The line belongs further up."""
     REPEATED = "repeated"
     """A number is there a second time: the line was copied or added."""
-    UNLINKED = "unlinked"
-    """The line names another line before it: one of the two was replaced or added."""
-    FOREIGN = "foreign"
-    """The line belongs to another chain."""
     MISNAMED = "misnamed"
-    """The segment's name is not the number of its first event."""
+    """The segment's name is not the number of its first line."""
+    TREE = "tree"
+    """A segment's ``.tree`` does not say what the lines before it say."""
     TORN = "torn"
     """The last line was not written to its end, as after a crash."""
     TRUNCATED = "truncated"
-    """The log ends before its head."""
-    HEAD = "head"
-    """The head cannot be read, is missing, or names another fingerprint than the log has."""
+    """The log ends before what a checkpoint covers."""
+    CHECKPOINT = "checkpoint"
+    """A checkpoint is missing, was put back to an earlier one, cannot be read or is not signed by the log's key."""
     LOST = "lost"
-    """A start of the gateway found events missing or damaged and said so in the log."""
+    """A start of the gateway found lines missing or damaged and said so in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,12 @@ class VerifyReport:
 
     directory: Path
     segments: int = 0
-    events: int = 0
+    lines: int = 0
     first: int | None = None
     last: int | None = None
-    fingerprint: str = ""
-    """Of the last line."""
-    chain_uid: str = ""
+    key: VerifierKey | None = None
+    signed: Checkpoint | None = None
+    """The newest checkpoint, if the log is as it says."""
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     more_problems: int = 0
@@ -93,34 +94,45 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(directory: Path, *, first: int = 0) -> VerifyReport:
+def verify(
+    directory: Path, *, first: int = 0, key: VerifierKey | None = None, known: Sequence[Signed] = ()
+) -> VerifyReport:
     """Check all segments of ``directory``.
 
-    ``first`` is the event that the log should begin with: 0, or where the oldest segment kept begins after others were
-    archived. Works beside a running gateway. Memory does not grow with the log. Raises ``AuditError`` where the
-    directory cannot be read or holds no log.
+    ``first`` is the line that the log should begin with: 0, or where the oldest segment kept begins after others were
+    archived. ``key`` is the log's key as somebody keeps it elsewhere (None: what the log itself says), ``known`` are
+    checkpoints that were kept elsewhere. Works beside a running gateway. Memory does not grow with the log, but by a
+    few hundred bytes for each checkpoint. Raises ``AuditError`` where the directory cannot be read or holds no log.
     """
     try:
         writing = _is_locked(directory)
-        # The head before the segments: a log in use only grows, so it cannot be behind the head that was read.
-        try:
-            head: Head | ValueError | None = read_head(directory)
-        except ValueError as error:
-            head = error
+        # The checkpoints before the segments: a log in use only grows, so it cannot be behind what was read.
+        own = read_public_key(directory)
+        believed = key or own
+        if believed is None:
+            raise AuditError(f"{directory / PUBLIC_KEY_NAME} is missing, and no key was given")
+        signed = read_checkpoints(directory, believed)
         segments = list_segments(directory)
-        if not segments and head is None:
-            raise AuditError(f"no audit log in {directory}")
-        checker = _Checker(VerifyReport(directory), first, head if isinstance(head, Head) else None)
-        for number, path in segments:
-            checker.segment(number, path, newest=path == segments[-1][1], writing=writing)
     except OSError as error:
-        raise AuditError(f"cannot read the audit log in {directory}: {error.strerror or error}") from None
-    checker.finish(head)
-    return checker.report
+        raise AuditError(f"cannot read the audit log in {directory}: {error.strerror}") from None
+    report = VerifyReport(directory, key=believed)
+    if key is not None and own != key:
+        message = "is missing" if own is None else "is not the key that was given"
+        report.problems.append(Problem(ProblemKind.CHECKPOINT, PUBLIC_KEY_NAME, 0, message))
+    if not segments and not signed and not known:
+        raise AuditError(f"there is no audit log in {directory}")
+    checker = _Checker(report, first, signed, known)
+    for index, (number, path) in enumerate(segments):
+        try:
+            checker.segment(number, path, newest=index == len(segments) - 1, writing=writing)
+        except OSError as error:
+            raise AuditError(f"cannot read {path}: {error.strerror}") from None
+    # Meanwhile more was signed, and the log may tell of it already.
+    checker.finish(read_checkpoints(directory, believed) if writing else (), writing=writing)
+    return report
 
 
 def _is_locked(directory: Path) -> bool:
-    """Whether a gateway has the directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -129,14 +141,6 @@ def _is_locked(directory: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(_LONGEST_LINE):
-            number += 1
-            yield number, line
 
 
 @dataclass(slots=True)
@@ -150,87 +154,130 @@ class _Gap:
 
 
 class _Checker:
-    def __init__(self, report: VerifyReport, first: int, head: Head | None) -> None:
+    def __init__(self, report: VerifyReport, first: int, signed: Sequence[Signed], known: Sequence[Signed]) -> None:
         self.report = report
         self._expected = first
-        self._previous: Link | None = None
         self._gaps: list[_Gap] = []
-        self._head = head
+        self._tree: Frontier | None = Frontier() if first == 0 else None
+        """None while it is not known what came before."""
+        self._begun = False
+        self._checked = first
+        """Up to here everything is proven, or already found to be wrong."""
+        self._roots: dict[int, list[tuple[str, bytes]]] = {}
+        """By size: where a checkpoint of that size stands, and its root."""
+        self._own: dict[int, bytes] = {}
+        self._claims: list[tuple[int, str, str, int]] = []
+        """Checkpoints that the log says were made: size, root, file, line."""
+        self._closed_at: tuple[str, int, int] | None = None
+        self._largest = 0
+        self._take(signed, CHECKPOINTS_NAME, own=True)
+        self._take(known, "the checkpoints kept elsewhere", own=False)
+
+    def _take(self, signed: Sequence[Signed], where: str, *, own: bool) -> None:
+        before = 0
+        for number, item in enumerate(signed, 1):
+            checkpoint = item.checkpoint
+            if checkpoint is None:
+                self._problem(ProblemKind.CHECKPOINT, where, 0, f"note {number}: {item.problem}")
+                continue
+            if own and checkpoint.size < before:
+                message = f"note {number} covers {checkpoint.size} lines, the one before it {before}"
+                self._problem(ProblemKind.CHECKPOINT, where, 0, message)
+            before = checkpoint.size
+            self._roots.setdefault(checkpoint.size, []).append((where, checkpoint.root))
+            if own:
+                self._own[checkpoint.size] = checkpoint.root
+                if checkpoint.size >= self._largest:
+                    self._largest, self.report.signed = checkpoint.size, checkpoint
+
+    # --- lines ------------------------------------------------------------------------------------------------------
 
     def segment(self, number: int, path: Path, *, newest: bool, writing: bool) -> None:
         """Check one file."""
         self.report.segments += 1
-        begun = False
-        for line_number, line in _lines(path):
-            if not line.endswith(b"\n"):
-                self._torn(path.name, line_number, len(line), newest=newest, writing=writing)
-                continue
-            link = read_link(line)
-            if link is None:
+        self._enter(number, path)
+        line_number = 0
+        end = 0
+        for offset, line in iter_lines(path):
+            line_number += 1
+            end = offset + len(line) + 1
+            sequence = read_line(line)
+            if sequence is None:
                 self._problem(ProblemKind.MALFORMED, path.name, line_number, "not an audit line")
-                self._previous = None
-                continue
-            if not begun:
-                begun = True
-                if link.sequence != number:
-                    message = f"the first event is {link.sequence}"
-                    self._problem(ProblemKind.MISNAMED, path.name, 0, message)
-            self._line(path.name, line_number, link)
-            if _RECOVERED in line and link.intact:
-                self._recovered(path.name, line_number, line)
+            elif line_number == 1 and sequence != number:
+                self._problem(ProblemKind.MISNAMED, path.name, 0, f"the first line is {sequence}")
+            self._line(path.name, line_number, line, sequence)
+            if _EVENT in line[:64]:
+                self._own_life(path.name, line_number, line)
+        torn = path.stat().st_size - end
+        if torn > 0 and newest and writing:
+            self.report.notes.append(f"{path.name}:{line_number + 1}: the gateway is writing this line now")
+        elif torn > 0:
+            what = "the last line was not written to its end" if newest else "the last line is not whole"
+            self._problem(ProblemKind.TORN, path.name, line_number + 1, f"{what} ({torn} bytes)")
 
-    def _line(self, file: str, number: int, link: Link) -> None:
-        report = self.report
-        report.events += 1
-        if not report.chain_uid:
-            report.chain_uid = link.chain_uid
-        if not link.intact:
-            # Nothing that the line says can be believed, so it counts as the one that is due.
-            message = f"the bytes of event {self._expected} are not those that were recorded"
-            self._problem(ProblemKind.ALTERED, file, number, message)
-            report.last = self._expected
-            self._expected += 1
-            self._previous = None
+    def _enter(self, number: int, path: Path) -> None:
+        """The tree before a segment: as the lines say, or else as the segment's own file says."""
+        kept = read_frontier(path, number)
+        tree = self._tree
+        if tree is not None and tree.size == number:
+            if kept != tree:
+                what = "is missing or no tree" if kept is None else "does not agree with the lines before the segment"
+                self._problem(ProblemKind.TREE, path.with_suffix(".tree").name, 0, what)
             return
-        if link.chain_uid != report.chain_uid:
-            message = f"chain {link.chain_uid} in the log of chain {report.chain_uid}"
-            self._problem(ProblemKind.FOREIGN, file, number, message)
-        if self._in_order(file, number, link):
-            previous = self._previous
-            linked = link.previous == ("" if previous is None else previous.fingerprint)
-            if not linked and (previous is not None or link.sequence == 0):
-                message = f"event {link.sequence} does not follow the line before it"
-                self._problem(ProblemKind.UNLINKED, file, number, message)
-            self._previous = link
-            self._met(file, number, link)
+        # A gap, or the beginning of what was kept. A wrong tree cannot lead to the next signed root.
+        self._tree = kept
+        self._checked = number
+        if kept is None:
+            message = "is missing or no tree: the segment cannot be checked against signed checkpoints"
+            self._problem(ProblemKind.TREE, path.with_suffix(".tree").name, 0, message)
 
-    def _in_order(self, file: str, number: int, link: Link) -> bool:
-        """Compare the line's number with the one that is due; True where the chain goes on with this line."""
-        sequence = link.sequence
+    def _line(self, file: str, number: int, line: bytes, sequence: int | None) -> None:
+        report = self.report
+        report.lines += 1
+        self._closed_at = None
+        # A line that says nothing readable counts as the one that is due.
+        if not self._in_order(file, number, self._expected if sequence is None else sequence):
+            return
+        present = self._expected - 1
+        if report.first is None:
+            report.first = present
+        report.last = present
+        tree = self._tree
+        if tree is None:
+            return
+        if tree.size != present:
+            self._tree = None
+            return
+        tree.add_lines((line,))
+        if tree.size in self._roots:
+            self._compare(file, number, tree)
+
+    def _compare(self, file: str, number: int, tree: Frontier) -> None:
+        root = tree.root()
+        for where, signed in self._roots[tree.size]:
+            if signed != root:
+                message = (
+                    f"lines {self._checked} to {tree.size - 1} are not those that were signed at {tree.size}"
+                    f" ({where}): at least one of them was changed"
+                )
+                self._problem(ProblemKind.ALTERED, file, number, message)
+                # From here on every root is another. The next segment's tree may know what it should be.
+                self._tree = None
+        self._checked = tree.size
+
+    def _in_order(self, file: str, number: int, sequence: int) -> bool:
+        """Compare the line's number with the one that is due; True where the log goes on with this line."""
         if sequence < self._expected:
-            kind, message = ProblemKind.REPEATED, f"event {sequence} is there a second time"
+            kind, message = ProblemKind.REPEATED, f"line {sequence} is there a second time"
             if self._fill(sequence):
-                kind, message = ProblemKind.OUT_OF_ORDER, f"event {sequence} belongs further up"
+                kind, message = ProblemKind.OUT_OF_ORDER, f"line {sequence} belongs further up"
             self._problem(kind, file, number, message)
-            # Which of the two lines the next one follows is open.
-            self._previous = None
             return False
         if sequence > self._expected:
             self._gaps.append(_Gap(self._expected, sequence - 1, file, number))
-            self._previous = None
         self._expected = sequence + 1
         return True
-
-    def _met(self, file: str, number: int, link: Link) -> None:
-        report = self.report
-        if report.first is None:
-            report.first = link.sequence
-        report.last = link.sequence
-        report.fingerprint = link.fingerprint
-        head = self._head
-        if head is not None and head.sequence == link.sequence and head.fingerprint != link.fingerprint:
-            message = f"event {link.sequence} has another fingerprint than {HEAD_NAME} says"
-            self._problem(ProblemKind.HEAD, file, number, message)
 
     def _fill(self, sequence: int) -> bool:
         """Take a number that turned up late out of the gaps."""
@@ -244,15 +291,23 @@ class _Checker:
                 return True
         return False
 
-    def _torn(self, file: str, line: int, size: int, *, newest: bool, writing: bool) -> None:
-        if newest and writing:
-            self.report.notes.append(f"{file}:{line}: the gateway is writing this line now")
-            return
-        what = "the last line was not written to its end" if newest else "the segment does not end with a whole line"
-        self._problem(ProblemKind.TORN, file, line, f"{what} ({size} bytes)")
+    # --- what the log says of itself --------------------------------------------------------------------------------
 
-    def _recovered(self, file: str, line: int, data: bytes) -> None:
-        details = msgspec.json.decode(data, type=_RecoveredEvent).unmapped
+    def _own_life(self, file: str, number: int, line: bytes) -> None:
+        try:
+            event = msgspec.json.decode(line, type=_LifeLine).event
+        except (msgspec.DecodeError, ValueError):
+            return
+        details = event.unmapped
+        match event.metadata.event_code:
+            case "audit.checkpoint":
+                self._claims.append((details.size, details.root, file, number))
+            case "audit.closed":
+                self._closed_at = (file, number, self._expected)
+            case "audit.recovered":
+                self._recovered(file, number, details)
+
+    def _recovered(self, file: str, line: int, details: _Details) -> None:
         if details.torn_bytes:
             self.report.notes.append(
                 f"{file}:{line}: a torn line of {details.torn_bytes} bytes was cut off at this start"
@@ -261,30 +316,40 @@ class _Checker:
             message = f"{details.damaged_lines} damaged lines were set aside in {details.damaged_file} at this start"
             self._problem(ProblemKind.LOST, file, line, message)
         if details.missing_events:
-            whose = f" of chain {details.lost_chain}" if details.lost_chain else ""
-            message = f"{details.missing_events} events{whose} were missing at this start"
+            message = f"{details.missing_events} lines that were signed were missing at this start"
             self._problem(ProblemKind.LOST, file, line, message)
-        if details.head_mismatch:
-            self._problem(ProblemKind.LOST, file, line, f"the log's end did not agree with {HEAD_NAME} at this start")
+        if details.checkpoint_mismatch:
+            message = f"the log was not as it was signed at {details.checkpoint_mismatch} at this start"
+            self._problem(ProblemKind.LOST, file, line, message)
 
-    def finish(self, head: Head | ValueError | None) -> None:
-        """What can only be said at the end."""
+    def finish(self, later: Sequence[Signed], *, writing: bool) -> None:
+        """What can only be said at the end. ``later`` are the log's checkpoints as they are now, if it is in use."""
+        report = self.report
+        for item in later:
+            if item.checkpoint is not None:
+                self._own.setdefault(item.checkpoint.size, item.checkpoint.root)
         for gap in self._gaps:
-            events = f"event {gap.first} is" if gap.first == gap.last else f"events {gap.first} to {gap.last} are"
-            self._problem(ProblemKind.MISSING, gap.file, gap.line, f"{events} missing before this line")
-        last = -1 if self.report.last is None else self.report.last
-        match head:
-            case None:
-                self._problem(ProblemKind.HEAD, HEAD_NAME, 0, "is missing")
-            case ValueError():
-                self._problem(ProblemKind.HEAD, HEAD_NAME, 0, str(head))
-            case Head() if self.report.chain_uid and head.chain_uid != self.report.chain_uid:
-                self._problem(ProblemKind.HEAD, HEAD_NAME, 0, f"belongs to chain {head.chain_uid}")
-            case Head() if head.sequence > last:
-                message = f"the log ends with event {last}, but event {head.sequence} was on disk"
-                self._problem(ProblemKind.TRUNCATED, HEAD_NAME, 0, message)
-            case Head():
-                pass
+            lines = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
+            self._problem(ProblemKind.MISSING, gap.file, gap.line, f"{lines} missing before this line")
+        end = 0 if report.last is None else report.last + 1
+        for size, roots in sorted(self._roots.items()):
+            if size > end:
+                message = f"the log ends with line {end - 1}, but {size} lines were signed"
+                self._problem(ProblemKind.TRUNCATED, roots[0][0], 0, message)
+                break
+        for size, root, file, number in self._claims:
+            kept = self._own.get(size)
+            if kept is None or base64.b64encode(kept).decode() != root:
+                message = f"a checkpoint of {size} lines was made, and {CHECKPOINTS_NAME} does not have it"
+                self._problem(ProblemKind.CHECKPOINT, file, number, message)
+        unsigned = end - self._largest
+        if self._closed_at is not None and unsigned > 0:
+            file, number, _ = self._closed_at
+            message = f"the gateway stopped in order here, and signed all lines: the checkpoint of {end} is missing"
+            self._problem(ProblemKind.CHECKPOINT, file, number, message)
+        elif unsigned > 0:
+            why = "the gateway is running" if writing else "the gateway did not stop in order"
+            report.notes.append(f"the last {unsigned} lines are not covered by a checkpoint ({why})")
 
     def _problem(self, kind: ProblemKind, file: str, line: int, message: str) -> None:
         if len(self.report.problems) < _MAX_PROBLEMS:
@@ -293,14 +358,24 @@ class _Checker:
             self.report.more_problems += 1
 
 
-class _RecoveredDetails(msgspec.Struct):
+class _Details(msgspec.Struct):
+    size: int = 0
+    root: str = ""
     torn_bytes: int = 0
     damaged_lines: int = 0
     damaged_file: str = ""
     missing_events: int = 0
-    head_mismatch: bool = False
-    lost_chain: str = ""
+    checkpoint_mismatch: int = 0
 
 
-class _RecoveredEvent(msgspec.Struct):
-    unmapped: _RecoveredDetails
+class _LifeMetadata(msgspec.Struct):
+    event_code: str
+
+
+class _LifeEvent(msgspec.Struct):
+    metadata: _LifeMetadata
+    unmapped: _Details
+
+
+class _LifeLine(msgspec.Struct):
+    event: _LifeEvent

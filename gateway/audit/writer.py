@@ -17,12 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.chain import read_link
+from gateway.audit.checkpoints import CheckpointFile
 from gateway.audit.delivery import Delivery
 from gateway.audit.intake import Batch, Intake, Waiter, settle
-from gateway.audit.segments import Head, segment_name, write_head
+from gateway.audit.keys import PUBLIC_KEY_NAME
+from gateway.audit.notes import Checkpoint, Signer
+from gateway.audit.reader import SegmentReader
+from gateway.audit.segments import segment_name, write_frontier
 from gateway.audit.sinks import AttachedSink
 from gateway.audit.storage import Storage
+from gateway.audit.tree import Frontier
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +38,8 @@ class WriterSettings:
     """Sizes in bytes, times in seconds. ``unsynced_bytes`` is how much may wait for a sync that nobody asked for."""
 
     directory: Path
-    format_version: int
     sync_interval: float
+    checkpoint_interval: float
     look_interval: float
     unsynced_bytes: int
     min_free_bytes: int
@@ -49,6 +53,7 @@ class WriterCounters:
     batches: int = 0
     syncs: int = 0
     failures: int = 0
+    checkpoints: int = 0
 
 
 class Writer:
@@ -63,17 +68,34 @@ class Writer:
         sinks: Sequence[AttachedSink],
         monotonic: Callable[[], float],
         lock: int,
+        signer: Signer,
+        tree: Frontier,
         on_resumed: Callable[[str], None],
+        on_checkpoint: Callable[[Checkpoint, str], None],
     ) -> None:
-        """``lock`` is the descriptor of the locked directory. ``on_resumed(reason)`` is called when the log is well
-        again, in the writer's thread."""
+        """``lock`` is the descriptor of the locked directory, ``tree`` what is in the log already.
+
+        In the writer's thread are called: ``on_resumed(reason)`` when the log is well again, ``on_checkpoint`` with
+        each checkpoint and its note.
+        """
         self.counters = WriterCounters()
         self._settings = settings
         self._intake = intake
         self._storage = storage
         self._monotonic = monotonic
         self._lock = lock
+        self._signer = signer
+        self._tree = tree
+        """Over what is written. Lines are hashed as they come, not thousands at a time when they are synced: whoever
+        hashes keeps the interpreter from everybody else."""
+        self._synced_tree = tree.copy()
+        """Over what is on disk."""
+        self._signed = -1
+        """What the last checkpoint covers; -1 before this run's first."""
+        self._checkpoints = CheckpointFile(settings.directory, storage)
+        self._before_segment = tree.copy()
         self._on_resumed = on_resumed
+        self._on_checkpoint = on_checkpoint
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
 
         self._descriptor: int | None = None
@@ -86,13 +108,14 @@ class Writer:
         """Bytes of the first batch in ``_todo`` that are written already: whole lines."""
         self._unsynced: list[Batch] = []
         self._delivery = Delivery(sinks)
+        self._expanding = bool(sinks)
+        self._reader: SegmentReader | None = None
         self._waiters: list[Waiter] = []
-        self._last_line = b""
-        self._head_line = b""
         self._write_problem = ""
         self._space_problem = ""
         self._next_look = 0.0
         self._next_sync = 0.0
+        self._next_checkpoint = 0.0
 
     def start(self) -> None:
         """Write what is there at once, in the caller's thread; then go on in the background.
@@ -120,7 +143,7 @@ class Writer:
             last = False
             while not last:
                 failing = bool(self._intake.reason)
-                due = self._next_look
+                due = min(self._next_look, self._next_checkpoint)
                 if self._unsynced and not failing:
                     due = min(due, self._next_sync)
                 self._intake.wait(due, patient=failing)
@@ -145,8 +168,9 @@ class Writer:
             if look or problem_before:
                 self._look()
             self._write()
+            checkpoint = sync or work.closing or now >= self._next_checkpoint
             if self._unsynced and (
-                sync
+                checkpoint
                 or self._waiters
                 or problem_before
                 or work.closing
@@ -156,10 +180,10 @@ class Writer:
                 self._sync()
             self._write_problem = ""
             if not self._space_problem:
-                # Before the head and the sinks, which nobody waits for.
+                # Before the checkpoint and the sinks, which nobody waits for.
                 self._settle("")
-            if look or work.closing:
-                self._write_head()
+            if checkpoint:
+                self._checkpoint()
         except OSError as error:
             self._failed(error)
         if look:
@@ -213,13 +237,15 @@ class Writer:
             if not self._unsynced:
                 self._next_sync = self._monotonic() + self._settings.sync_interval
             self._unsynced.append(batch)
-            self._delivery.add(batch)
+            self._tree.add_lines(batch.lines)
             self.counters.batches += 1
+            if self._reader is not None and not batch.delivered:
+                self._delivery.add(batch, _expand(self._reader, batch))
 
     def _write_batch(self, batch: Batch) -> None:
         if self._descriptor is None:
             raise OSError(errno.EBADF, "no segment is open", str(self._path))
-        view = memoryview(b"".join(batch.lines))[self._skip :]
+        view = memoryview(b"\n".join((*batch.lines, b"")))[self._skip :]
         start = self._offset
         try:
             while view:
@@ -235,7 +261,7 @@ class Writer:
     def _cut_torn_line(self, batch: Batch, start: int, descriptor: int) -> None:
         """Keep the whole lines of a half-written batch, and no more."""
         written = self._offset - start
-        whole = b"".join(batch.lines).rfind(b"\n", self._skip, self._skip + written) + 1
+        whole = b"\n".join((*batch.lines, b"")).rfind(b"\n", self._skip, self._skip + written) + 1
         kept = max(0, whole - self._skip)
         self._skip += kept
         self._offset = start + kept
@@ -248,12 +274,22 @@ class Writer:
     def _open_segment(self, first: int) -> None:
         self._sync()
         path = self._settings.directory / segment_name(first)
+        if first:
+            # After a sync, so that the tree has everything before.
+            write_frontier(self._storage, path, self._tree)
         descriptor = self._storage.create(path)
         if self._descriptor is not None:
             self._storage.close(self._descriptor)
         self._descriptor = descriptor
         self._path = path
         self._offset = self._synced_offset = 0
+        self._before_segment = self._tree.copy()
+        self._read_from(descriptor)
+
+    def _read_from(self, descriptor: int) -> None:
+        """Whole events are put together for the sinks from the open segment."""
+        if self._expanding:
+            self._reader = SegmentReader(descriptor)
 
     def _restore(self, descriptor: int) -> None:
         """The directory or the segment was removed: write the segment again from the file that is still open."""
@@ -263,6 +299,9 @@ class Writer:
             lock = self._storage.lock(directory)
             self._storage.close(self._lock)
             self._lock = lock
+        self._storage.replace(directory / PUBLIC_KEY_NAME, f"{self._signer.key}\n".encode())
+        if self._before_segment.size:
+            write_frontier(self._storage, self._path, self._before_segment)
         copy = self._storage.create(self._path)
         position = 0
         try:
@@ -282,7 +321,8 @@ class Writer:
             raise
         self._storage.close(descriptor)
         self._descriptor = copy
-        self._head_line = b""
+        self._read_from(copy)
+        self._signed = -1
 
     def _sync(self) -> None:
         if self._descriptor is None or not self._unsynced:
@@ -291,6 +331,7 @@ class Writer:
             self._storage.sync(self._descriptor)
         except OSError:
             self._offset = self._synced_offset
+            self._tree = self._synced_tree.copy()
             self._skip = 0
             self._todo.extendleft(reversed(self._unsynced))
             self._unsynced.clear()
@@ -299,7 +340,7 @@ class Writer:
             raise FileNotFoundError(errno.ENOENT, "the segment was removed", str(self._path))
         self.counters.syncs += 1
         self._synced_offset = self._offset
-        self._last_line = self._unsynced[-1].lines[-1]
+        self._synced_tree = self._tree.copy()
         done, self._unsynced = self._unsynced, []
         with self._intake.lock:
             self._intake.durable = done[-1].sequence
@@ -307,14 +348,17 @@ class Writer:
             batch.synced = True
             self._release(batch)
 
-    def _write_head(self) -> None:
-        if self._last_line == self._head_line:
-            return
-        link = read_link(self._last_line)
-        if link is not None:
-            head = Head(self._settings.format_version, link.chain_uid, link.sequence, link.fingerprint)
-            write_head(self._storage, self._settings.directory, head)
-            self._head_line = self._last_line
+    def _checkpoint(self) -> None:
+        """Sign what is on disk, unless there is nothing new but the event that told of the last checkpoint."""
+        size = self._synced_tree.size
+        if size > self._signed + 1 or (size > self._signed and self._intake.closing):
+            checkpoint = Checkpoint(self._signer.key.name, size, self._synced_tree.root())
+            note = self._signer.sign(checkpoint)
+            self._checkpoints.append(note)
+            self._signed = size
+            self.counters.checkpoints += 1
+            self._on_checkpoint(checkpoint, note)
+        self._next_checkpoint = self._monotonic() + self._settings.checkpoint_interval
 
     def _let_go(self) -> None:
         self._delivery.close()
@@ -346,6 +390,16 @@ class Writer:
         """Let go of a batch that is on disk and with every required sink."""
         if batch.synced and not self._delivery.owes(batch):
             self._intake.release(batch.size)
+
+
+def _expand(reader: SegmentReader, batch: Batch) -> list[bytes]:
+    events = []
+    for line in batch.lines:
+        reader.remember(line)
+        event = reader.expand(line)
+        if event is not None:
+            events.append(event + b"\n")
+    return events
 
 
 def _mebibytes(size: int) -> str:

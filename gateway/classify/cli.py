@@ -85,7 +85,12 @@ def classify(
         raise ConfigurationError(str(error)) from error
     _show(findings, errors)
     document = render(
-        findings.proposals, resource=found.name, database=findings.database, today=today, notes=_notes(findings, sample)
+        findings.proposals,
+        resource=found.name,
+        database=findings.database,
+        today=today,
+        notes=_notes(findings, sample),
+        paths=findings.paths,
     )
     if output is None:
         typer.echo(document, nl=False)

@@ -13,8 +13,16 @@ from gateway.domain.statement import ColumnRef
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
-def render(proposals: Sequence[Proposal], *, resource: str, database: str, today: date, notes: Sequence[str]) -> str:
-    """The document. ``notes`` are put into its head."""
+def render(
+    proposals: Sequence[Proposal],
+    *,
+    resource: str,
+    database: str,
+    today: date,
+    notes: Sequence[str],
+    paths: bool = False,
+) -> str:
+    """The document. ``notes`` are put into its head; ``paths`` True: the columns are paths of documents."""
     head = [
         f"Labels proposed for resource {resource}, database {database}, on {today.isoformat()}.",
         "Nothing of this is in force. Review it, and move what is right to `classifications` in the configuration.",
@@ -22,12 +30,13 @@ def render(proposals: Sequence[Proposal], *, resource: str, database: str, today
         *notes,
     ]
     lines = [f"# {_comment(line)}" for line in head]
+    key = "paths" if paths else "columns"
     by_label: dict[str, list[Proposal]] = {}
     for proposal in proposals:
         by_label.setdefault(proposal.evidence.label, []).append(proposal)
     lines.append("classifications:" if by_label else "classifications: []")
     for label in sorted(by_label):
-        lines += [f"  - resource: {_scalar(resource)}", f"    label: {_scalar(label)}", "    columns:"]
+        lines += [f"  - resource: {_scalar(resource)}", f"    label: {_scalar(label)}", f"    {key}:"]
         for proposal in sorted(by_label[label], key=lambda item: (-item.evidence.score, item.column)):
             evidence = proposal.evidence
             described = _comment(f"{proposal.type_name}; {evidence.describe()}")
@@ -35,13 +44,14 @@ def render(proposals: Sequence[Proposal], *, resource: str, database: str, today
             if proposal.covers:
                 covered = ", ".join(map(str, proposal.covers))
                 lines.append(f"      # holds for the same data in {_comment(covered)}")
-            lines.append(f"      - {_scalar(pattern(proposal.column))}")
+            lines.append(f"      - {_scalar(pattern(proposal.column, path=paths))}")
     return "\n".join(lines) + "\n"
 
 
-def pattern(column: ColumnRef) -> str:
+def pattern(column: ColumnRef, *, path: bool = False) -> str:
     """The column in the form that ``classifications`` has; a dot inside a name is written as a wildcard."""
-    return ".".join(part.replace(".", "?") for part in (column.schema, column.table, column.column))
+    names = [part.replace(".", "?") for part in (column.schema, column.table)]
+    return ".".join([*names, column.column if path else column.column.replace(".", "?")])
 
 
 def _scalar(text: str) -> str:

@@ -33,6 +33,8 @@ class Findings:
     tables: int
     rows: int
     unread: tuple[tuple[str, str], ...]
+    paths: bool = False
+    """Whether the columns are paths of documents."""
 
 
 async def classify(
@@ -81,4 +83,5 @@ async def classify(
         counts[0],
         counts[1],
         tuple(unread),
+        paths=getattr(adapter, "samples_paths", False) is True,
     )

@@ -1,16 +1,18 @@
 """The configuration file: ``load_config`` reads ``querygate.yaml`` into a ``Config`` that everything is built from."""
 
-from gateway.config.loader import load_config
+from gateway.config.loader import STORED, build_config, load_config
 from gateway.config.secrets import Secret
 from gateway.config.settings import (
     Address,
     AuditSettings,
     Config,
+    ControlPlaneSettings,
     Durability,
     DurabilitySettings,
     JwtIssuer,
     LimitSettings,
     Literals,
+    OidcIssuer,
     PluginSettings,
     SinkSettings,
     TlsMode,
@@ -20,20 +22,24 @@ from gateway.config.settings import (
 from gateway.config.verifier import format_verifier, parse_verifier
 
 __all__ = [
+    "STORED",
     "Address",
     "AuditSettings",
     "Config",
+    "ControlPlaneSettings",
     "Durability",
     "DurabilitySettings",
     "JwtIssuer",
     "LimitSettings",
     "Literals",
+    "OidcIssuer",
     "PluginSettings",
     "Secret",
     "SinkSettings",
     "TlsMode",
     "TlsSettings",
     "TokenSettings",
+    "build_config",
     "format_verifier",
     "load_config",
     "parse_verifier",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    model_validator,
+)
 
+from gateway.config.approvals import ApprovalsDocument
 from gateway.config.secrets import SecretField
 from gateway.config.settings import Durability, Literals
-from gateway.config.verifier import TokenField
+from gateway.config.verifier import TokenField, VerifierField
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.resource import UpstreamTlsMode
 from gateway.policy.documents import Document, PolicyDocument, Text
@@ -51,9 +61,14 @@ def _word(name: str) -> str:
     return name
 
 
-AddressField = Annotated[tuple[str, int], BeforeValidator(parse_address)]
+AddressField = Annotated[
+    tuple[str, int],
+    BeforeValidator(parse_address),
+    WithJsonSchema({"type": "string", "description": "host:port", "examples": ["127.0.0.1:5432", "[::1]:5432"]}),
+]
 # A symmetric algorithm would let everybody who can check a token make one.
 Asymmetric = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+AdminRole = Literal["viewer", "auditor", "approver", "policy-admin", "owner"]
 Word = Annotated[StrictStr, AfterValidator(_word)]
 
 
@@ -124,10 +139,27 @@ class PrincipalDocument(Document):
     bearer: StrictBool = False
 
 
-class KeysDocument(Document):
-    """Where an issuer's public keys are."""
+class TokenDocument(Document):
+    """An access token that was issued: its verifier, never the token. ``resources`` empty means all."""
 
-    file: Text
+    id: Annotated[Text, Field(max_length=100)]
+    principal: Text
+    verifier: VerifierField
+    resources: tuple[Text, ...] = ()
+    expires: datetime | date | None = None
+
+
+class KeysDocument(Document):
+    """An issuer's public keys: in a file that is followed, or here (JWK, RFC 7517)."""
+
+    file: Text | None = None
+    keys: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.file is None) == (not self.keys):
+            raise ValueError('needs "file" or "keys", and not both')
+        return self
 
 
 class JwtDocument(Document):
@@ -139,6 +171,14 @@ class JwtDocument(Document):
     jwks: KeysDocument
     username_claim: Text = "sub"
     groups_claim: Text | None = None
+    groups: dict[Text, Text] | None = None
+    users: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _groups_have_a_claim(self) -> Self:
+        if self.groups is not None and self.groups_claim is None:
+            raise ValueError('"groups" maps the values of "groups_claim", which is missing')
+        return self
 
 
 class IdentityDocument(Document):
@@ -165,12 +205,28 @@ class SinkDocument(Document):
     type: Word
 
 
+class WitnessDocument(Document):
+    """A second place for checkpoints: exactly one of the keys."""
+
+    directory: Text | None = None
+    command: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    url: Annotated[StrictStr, Field(pattern="^https?://")] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.directory, self.command, self.url)) != 1:
+            raise ValueError('needs exactly one of "directory", "command" and "url"')
+        return self
+
+
 class AuditDocument(Document):
     """The audit."""
 
     durability: DurabilityDocument = DurabilityDocument()
     literals: Literals = Literals.KEEP
     sinks: Annotated[tuple[SinkDocument, ...], Field(min_length=1)] = (SinkDocument(type="file"),)
+    checkpoint_interval: Annotated[Duration, Field(ge=0.1)] = 10.0
+    witnesses: tuple[WitnessDocument, ...] = ()
     max_bytes: Size | None = None
     min_free: Size = 256 * 1024 * 1024
 
@@ -193,19 +249,70 @@ class LimitsDocument(Document):
     statement_cache: Annotated[StrictInt, Field(ge=0)] = 10_000
 
 
-class ConfigDocument(Document):
+class OidcDocument(Document):
+    """An OpenID Connect issuer whose people may use the admin API. ``roles`` maps values of a claim to roles."""
+
+    issuer: Annotated[StrictStr, Field(pattern=r"^https://[^\s?#]+$", max_length=500)]
+    audience: Text
+    algorithms: Annotated[tuple[Asymmetric, ...], Field(min_length=1)] = ("RS256", "ES256")
+    username_claim: Text = "email"
+    roles_claim: Text = "groups"
+    roles: Annotated[dict[Text, AdminRole], Field(min_length=1)]
+    ca: Text | None = None
+
+
+class SecretReferencesDocument(Document):
+    """Which secrets of the machine documents in the store may name: environment variables, files of one folder."""
+
+    env: tuple[Text, ...] = ("QUERYGATE_SECRET_*",)
+    folder: Text | None = None
+
+
+class ControlPlaneDocument(Document):
+    """The store and the admin API's own security. See ``ControlPlaneSettings``."""
+
+    database: SecretField | None = None
+    key: SecretField | None = None
+    issuer: Text = "querygate"
+    access_token_ttl: Annotated[Duration, Field(ge=60, le=3600)] = 600.0
+    refresh_token_ttl: Annotated[Duration, Field(ge=600, le=30 * 86400)] = 12 * 3600.0
+    oidc: tuple[OidcDocument, ...] = ()
+    plaintext: StrictBool = False
+    secrets: SecretReferencesDocument = SecretReferencesDocument()
+
+
+class ControlDocument(Document):
+    """The control plane that this gateway gets its documents from. See ``ControlSettings``."""
+
+    url: Annotated[StrictStr, Field(pattern=r"^https?://[^\s?#]+$", max_length=500)]
+    credential: SecretField
+    ca: Text | None = None
+    trust: Annotated[StrictStr, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")] | None = None
+    approval_grace: Annotated[Duration, Field(gt=0, le=300)] = 15.0
+
+
+class SectionsDocument(Document):
+    """What the store keeps, where there is one."""
+
+    resources: tuple[ResourceDocument, ...] = ()
+    principals: tuple[PrincipalDocument, ...] = ()
+    tokens: tuple[TokenDocument, ...] = ()
+    classifications: tuple[ClassificationDocument, ...] = ()
+    policies: tuple[PolicyDocument, ...] = ()
+
+
+class ConfigDocument(SectionsDocument):
     """The whole file."""
 
     listeners: dict[Word, AddressField] = Field(default_factory=dict)
     admin_api: AddressField | None = None
+    control_plane: ControlPlaneDocument | None = None
+    control: ControlDocument | None = None
     data_dir: Text = "./data"
     tls: TlsDocument | None = None
-    resources: tuple[ResourceDocument, ...] = ()
-    principals: tuple[PrincipalDocument, ...] = ()
     identity: IdentityDocument = IdentityDocument()
-    classifications: tuple[ClassificationDocument, ...] = ()
-    policies: tuple[PolicyDocument, ...] = ()
     policy_library: tuple[Text, ...] = ()
     audit: AuditDocument = AuditDocument()
+    approvals: ApprovalsDocument = ApprovalsDocument()
     plugins: PluginsDocument = PluginsDocument()
     limits: LimitsDocument = LimitsDocument()

@@ -11,9 +11,12 @@ from gateway.policy.problems import Location, Problem, render_location
 
 
 class Findings:
-    """Problems stop the start, warnings do not. Each is rendered as ``file:line: key: message``."""
+    """Problems stop the start, warnings do not. Each is rendered as ``file:line: key: message``.
 
-    def __init__(self, path: Path, source: SourceDocument) -> None:
+    ``source`` None: the documents are not of a file, so that there is no line to name.
+    """
+
+    def __init__(self, path: Path, source: SourceDocument | None) -> None:
         self._path = path
         self._source = source
         self._problems: list[Problem] = []
@@ -23,6 +26,16 @@ class Findings:
     def failed(self) -> bool:
         """Whether there is a problem."""
         return bool(self._problems)
+
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """The problems in the order in which they were found."""
+        return tuple(self._problems)
+
+    @property
+    def doubts(self) -> tuple[Problem, ...]:
+        """The warnings in the order in which they were found."""
+        return tuple(self._warnings)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -47,13 +60,16 @@ class Findings:
             raise ConfigurationError("\n".join(self._render(self._problems)))
 
     def _render(self, found: list[Problem]) -> tuple[str, ...]:
-        placed = sorted((self._source.line_of(item.location), index) for index, item in enumerate(found))
+        lines_of = self._source or SourceDocument(value={}, lines={})
+        placed = sorted((lines_of.line_of(item.location), index) for index, item in enumerate(found))
         lines = (self._line(line, found[index]) for line, index in placed)
         return tuple(dict.fromkeys(lines))
 
     def _line(self, line: int, item: Problem) -> str:
         named = tuple(part for part in item.location if not (isinstance(part, str) and part.startswith("@")))
         key = render_location(named)
+        if self._source is None:
+            return f"{key}: {item.message}"
         return f"{self._path}:{line}: {key}: {item.message}" if key else f"{self._path}:{line}: {item.message}"
 
 

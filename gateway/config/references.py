@@ -22,6 +22,7 @@ def check_references(document: ConfigDocument, findings: Findings, *, protocols:
     check_names_unique(findings, "principals", (item.name for item in document.principals))
     _check_addresses(document, findings, protocols)
     _check_principals(document, findings)
+    _check_tokens(document, findings)
     _check_classifications(document, findings)
     for index, policy in enumerate(document.policies):
         _check_match(policy.match, document, findings, ("policies", index, "match"))
@@ -34,7 +35,7 @@ def _check_addresses(document: ConfigDocument, findings: Findings, protocols: Co
         if address[1] != 0 and address in taken:
             findings.problem(place, f"the address is taken by {taken[address]} already")
         taken.setdefault(address, owner)
-        if document.tls is not None and document.tls.mode == "disable" and not is_loopback(address[0]):
+        if _disables_tls(document) and not is_loopback(address[0]):
             findings.warning(place, "others than this machine can connect, and TLS is disabled")
 
     for protocol, address in document.listeners.items():
@@ -44,6 +45,7 @@ def _check_addresses(document: ConfigDocument, findings: Findings, protocols: Co
             findings.warning(place, f'no installed plugin speaks "{protocol}"{suggestion(protocol, protocols)}')
     if document.admin_api is not None:
         take(document.admin_api, "admin_api", ("admin_api",))
+        _check_admin_api(document, document.admin_api, findings)
     for index, resource in enumerate(document.resources):
         if resource.listen is not None:
             take(resource.listen, f"resources[{index}].listen", ("resources", index, "listen"))
@@ -53,23 +55,59 @@ def _check_addresses(document: ConfigDocument, findings: Findings, protocols: Co
             findings.warning(("resources", index, "protocol"), message)
 
 
+def _check_admin_api(document: ConfigDocument, address: tuple[str, int], findings: Findings) -> None:
+    """Refuse passwords and tokens in clear on a network that nobody asked for. Health alone holds no secret."""
+    if document.control_plane is None or is_loopback(address[0]):
+        return
+    if document.control_plane.plaintext:
+        findings.warning(
+            ("control_plane", "plaintext"),
+            "passwords and tokens are in clear from the proxy that ends TLS to this address; nobody else may reach it",
+        )
+    elif _disables_tls(document):
+        findings.problem(
+            ("admin_api",),
+            "passwords and tokens would go over the network in clear, since TLS is disabled; remove tls.mode or give "
+            "tls.certificate and tls.key, or listen on 127.0.0.1, or, where a proxy in front of it ends TLS, say "
+            "control_plane: {plaintext: true}",
+        )
+
+
+def _disables_tls(document: ConfigDocument) -> bool:
+    return document.tls is not None and document.tls.mode == "disable"
+
+
 def _check_principals(document: ConfigDocument, findings: Findings) -> None:
     resources = {item.name for item in document.resources}
+    issued_to = {item.principal for item in document.tokens}
     acted_for = {item.acts_for for item in document.principals}
+    known_otherwise = acted_for | issued_to
     for index, principal in enumerate(document.principals):
         place: Location = ("principals", index)
         for position, name in enumerate(principal.resources):
             if name not in resources:
                 message = f'there is no resource "{name}"{suggestion(name, resources)}'
                 findings.problem((*place, "resources", position), message)
-        if principal.bearer and not document.identity.jwt:
+        if principal.bearer and not document.identity.jwt and document.control_plane is None:
             findings.warning((*place, "bearer"), "no issuer of bearer tokens is configured under identity.jwt")
         if principal.token is None:
             for key in ("expires", "resources"):
                 if getattr(principal, key):
                     findings.problem((*place, key), "belongs to a token, and there is none")
-            if not principal.bearer and principal.name not in acted_for:
+            provable = principal.bearer or principal.name in known_otherwise
+            if not provable and document.control_plane is None:
                 findings.warning(place, "has no token and no bearer, so it can prove itself only to a plugin")
+
+
+def _check_tokens(document: ConfigDocument, findings: Findings) -> None:
+    principals = {item.name for item in document.principals}
+    resources = {item.name for item in document.resources}
+    for index, token in enumerate(document.tokens):
+        if token.principal not in principals:
+            findings.warning(("tokens", index, "principal"), f'there is no principal "{token.principal}"')
+        for position, name in enumerate(token.resources):
+            if name not in resources:
+                findings.warning(("tokens", index, "resources", position), f'there is no resource "{name}"')
 
 
 def _check_classifications(document: ConfigDocument, findings: Findings) -> None:

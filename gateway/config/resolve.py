@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -14,20 +15,26 @@ from gateway.config.documents import (
     AuditDocument,
     ClassificationDocument,
     ConfigDocument,
+    ControlDocument,
+    ControlPlaneDocument,
     DurabilityDocument,
     IdentityDocument,
     LimitsDocument,
     PrincipalDocument,
     ResourceDocument,
     TlsDocument,
+    TokenDocument,
 )
 from gateway.config.findings import Findings
 from gateway.config.secrets import InlineSource, Secret, SecretSource, parse_source, read_secret
 from gateway.config.settings import (
     AuditSettings,
+    ControlPlaneSettings,
+    ControlSettings,
     DurabilitySettings,
     JwtIssuer,
     LimitSettings,
+    OidcIssuer,
     SinkSettings,
     TlsMode,
     TlsSettings,
@@ -50,6 +57,7 @@ class Resolver:
     folder: Path
     environ: Mapping[str, str]
     findings: Findings
+    open_sealed: Callable[[str], str] | None = None
 
     def file(self, text: str, location: Location) -> Path:
         """A file that must be there and readable, as an absolute path."""
@@ -77,7 +85,7 @@ class Resolver:
         if isinstance(source, InlineSource):
             self.findings.warning(location, "a secret stands in the file itself; use {env: NAME} or {file: path}")
         try:
-            return read_secret(source, environ=self.environ, folder=self.folder)
+            return read_secret(source, environ=self.environ, folder=self.folder, open_sealed=self.open_sealed)
         except ValueError as error:
             self.findings.problem(location, str(error))
             return None
@@ -132,6 +140,7 @@ def resolve_resource(document: ResourceDocument, index: int, resolver: Resolver)
             key=resolver.optional(tls.key, (*place, "key"), resolver.key_file),
         ),
         listen=document.listen,
+        parameters=MappingProxyType(dict(document.parameters)),
     )
 
 
@@ -203,6 +212,23 @@ def resolve_token(
     return TokenSettings(principal, secret, scram, frozenset(document.resources), expires)
 
 
+def resolve_issued(
+    documents: tuple[TokenDocument, ...], principals: Mapping[str, Principal], resolver: Resolver
+) -> tuple[TokenSettings, ...]:
+    """Tokens that were issued; one of a principal who is no longer there proves nothing, and is left out."""
+    issued = []
+    seen: set[str] = set()
+    for index, document in enumerate(documents):
+        if document.id in seen:
+            resolver.findings.problem(("tokens", index, "id"), f'the token "{document.id}" is there twice')
+        seen.add(document.id)
+        if (principal := principals.get(document.principal)) is not None:
+            expires = None if document.expires is None else _timestamp(document.expires)
+            resources = frozenset(document.resources)
+            issued.append(TokenSettings(principal, None, document.verifier, resources, expires, document.id))
+    return tuple(issued)
+
+
 def resolve_jwt(document: IdentityDocument, resolver: Resolver) -> tuple[JwtIssuer, ...]:
     """Issuers of bearer tokens."""
     return tuple(
@@ -210,11 +236,61 @@ def resolve_jwt(document: IdentityDocument, resolver: Resolver) -> tuple[JwtIssu
             issuer=item.issuer,
             audience=item.audience,
             algorithms=item.algorithms,
-            jwks=resolver.file(item.jwks.file, ("identity", "jwt", index, "jwks", "file")),
+            jwks=resolver.optional(item.jwks.file, ("identity", "jwt", index, "jwks", "file"), resolver.file),
             username_claim=item.username_claim,
             groups_claim=item.groups_claim,
+            keys=item.jwks.keys,
+            groups=None if item.groups is None else MappingProxyType(dict(item.groups)),
+            users=item.users,
         )
         for index, item in enumerate(document.jwt)
+    )
+
+
+def resolve_control(document: ControlDocument | None, resolver: Resolver) -> ControlSettings | None:
+    """The link to a control plane, where there is one."""
+    if document is None:
+        return None
+    credential = resolver.secret(document.credential, ("control", "credential"))
+    return ControlSettings(
+        url=document.url.rstrip("/"),
+        credential=Secret("") if credential is None else credential,
+        ca=resolver.optional(document.ca, ("control", "ca"), resolver.file),
+        trust=document.trust,
+        approval_grace=document.approval_grace,
+    )
+
+
+def resolve_control_plane(document: ControlPlaneDocument | None, resolver: Resolver) -> ControlPlaneSettings | None:
+    """The store's and the admin API's settings, where they are wanted."""
+    if document is None:
+        return None
+    place: Location = ("control_plane",)
+
+    def secret(source: SecretSource | None, key: str) -> Secret | None:
+        return None if source is None else resolver.secret(source, (*place, key))
+
+    return ControlPlaneSettings(
+        database=secret(document.database, "database"),
+        key=secret(document.key, "key"),
+        issuer=document.issuer,
+        access_token_ttl=document.access_token_ttl,
+        refresh_token_ttl=document.refresh_token_ttl,
+        oidc=tuple(
+            OidcIssuer(
+                issuer=item.issuer,
+                audience=item.audience,
+                algorithms=item.algorithms,
+                username_claim=item.username_claim,
+                roles_claim=item.roles_claim,
+                roles=MappingProxyType(dict(item.roles)),
+                ca=resolver.optional(item.ca, (*place, "oidc", index, "ca"), resolver.file),
+            )
+            for index, item in enumerate(document.oidc)
+        ),
+        secret_variables=document.secrets.env,
+        secret_folder=None if document.secrets.folder is None else resolver.folder / document.secrets.folder,
+        plaintext=document.plaintext,
     )
 
 
@@ -259,6 +335,8 @@ def resolve_audit(document: ConfigDocument, resolver: Resolver) -> AuditSettings
             )
             for index, sink in enumerate(audit.sinks)
         ),
+        checkpoint_interval=audit.checkpoint_interval,
+        witnesses=tuple(MappingProxyType(item.model_dump(exclude_none=True)) for item in audit.witnesses),
         max_bytes=audit.max_bytes,
         min_free=audit.min_free,
     )
@@ -278,8 +356,11 @@ def resolve_limits(document: LimitsDocument) -> LimitSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host's address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether only this machine can reach the host's address. A name may be anywhere, whatever it begins with."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _durability(document: DurabilityDocument) -> DurabilitySettings:

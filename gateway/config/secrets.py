@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, assert_never
+from typing import Annotated, Any, Final, assert_never
 
-from pydantic import BeforeValidator, InstanceOf
+from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
+
+from gateway.errors import ConfigurationError
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 
@@ -44,13 +46,20 @@ class InlineSource:
     secret: Secret
 
 
-SecretSource = EnvironmentSource | FileSource | InlineSource
+@dataclass(frozen=True, slots=True)
+class SealedSource:
+    """``{sealed: text}``: a secret as the store keeps it, encrypted. Only who has the store's key can open it."""
+
+    text: str
+
+
+SecretSource = EnvironmentSource | FileSource | InlineSource | SealedSource
 
 
 def parse_source(value: object) -> SecretSource:
     """From YAML. Raises ``ValueError``, whose text never holds the value."""
     match value:
-        case EnvironmentSource() | FileSource() | InlineSource():
+        case EnvironmentSource() | FileSource() | InlineSource() | SealedSource():
             return value
         case str() if value:
             return InlineSource(Secret(value))
@@ -58,16 +67,42 @@ def parse_source(value: object) -> SecretSource:
             return EnvironmentSource(name)
         case {"file": str(path), **rest} if path and not rest:
             return FileSource(path)
+        case {"sealed": str(text), **rest} if text and not rest:
+            return SealedSource(text)
         case _:
             raise ValueError("write {env: NAME}, {file: path} or a text in quotes")
 
 
+SECRET_SCHEMA: Final[dict[str, Any]] = {
+    "description": "{env: NAME}, {file: path} or the text itself",
+    "anyOf": [
+        {"type": "string", "minLength": 1, "writeOnly": True},
+        *(
+            {
+                "type": "object",
+                "properties": {key: {"type": "string", "minLength": 1}},
+                "required": [key],
+                "additionalProperties": False,
+            }
+            for key in ("env", "file")
+        ),
+    ],
+}
+
 SecretField = Annotated[
-    InstanceOf[EnvironmentSource] | InstanceOf[FileSource] | InstanceOf[InlineSource], BeforeValidator(parse_source)
+    InstanceOf[EnvironmentSource] | InstanceOf[FileSource] | InstanceOf[InlineSource] | InstanceOf[SealedSource],
+    BeforeValidator(parse_source),
+    WithJsonSchema(SECRET_SCHEMA),
 ]
 
 
-def read_secret(source: SecretSource, *, environ: Mapping[str, str], folder: Path) -> Secret:
+def read_secret(
+    source: SecretSource,
+    *,
+    environ: Mapping[str, str],
+    folder: Path,
+    open_sealed: Callable[[str], str] | None = None,
+) -> Secret:
     """Fetch a secret. Raises ``ValueError`` that names the source and never the content."""
     match source:
         case EnvironmentSource(name):
@@ -76,11 +111,24 @@ def read_secret(source: SecretSource, *, environ: Mapping[str, str], folder: Pat
             text = _read_file(folder / path)
         case InlineSource(secret):
             text = secret.reveal()
+        case SealedSource(sealed):
+            text = _open(sealed, open_sealed)
         case _:
             assert_never(source)
     if "\0" in text:
         raise ValueError("a secret cannot hold a NUL character")
     return Secret(text)
+
+
+def _open(sealed: str, open_sealed: Callable[[str], str] | None) -> str:
+    if open_sealed is None:
+        raise ValueError(
+            "a sealed secret can only be opened where the store's key is; write {env: NAME} or {file: path}"
+        )
+    try:
+        return open_sealed(sealed)
+    except ConfigurationError:
+        raise ValueError("the sealed secret was not sealed with this store's key, or is damaged") from None
 
 
 def _read_variable(environ: Mapping[str, str], name: str) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from gateway.config.approvals import ApprovalSettings
 from gateway.config.secrets import Secret
 from gateway.domain.identity import ScramVerifier
 from gateway.domain.principal import Principal
@@ -15,6 +17,9 @@ from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.policy.compile import CompiledPolicySet
 from gateway.policy.labels import Classification
 from gateway.protocol.adapter import Limits
+
+if TYPE_CHECKING:
+    from gateway.config.documents import ConfigDocument
 
 Address = tuple[str, int]
 """Host and port."""
@@ -52,18 +57,28 @@ class TokenSettings:
     scram: ScramVerifier | None = None
     resources: frozenset[str] = frozenset()
     expires_at: float | None = None
+    id: str | None = None
+    """What the audit calls it; None: numbered."""
 
 
 @dataclass(frozen=True, slots=True)
 class JwtIssuer:
-    """An issuer of bearer tokens. ``algorithms`` are asymmetric ones only; ``jwks`` is a file with the public keys."""
+    """An issuer of bearer tokens. ``algorithms`` are asymmetric ones only.
+
+    ``jwks`` is a file with the public keys, or ``keys`` are these. ``groups`` turns values of ``groups_claim`` into
+    groups, and drops those that it does not name; None takes them as they are. User names that match one of the
+    patterns ``users`` need not be principals of the configuration: the token says who they are.
+    """
 
     issuer: str
     audience: str
     algorithms: tuple[str, ...]
-    jwks: Path
+    jwks: Path | None = None
     username_claim: str = "sub"
     groups_claim: str | None = None
+    keys: tuple[Mapping[str, Any], ...] = ()
+    groups: Mapping[str, str] | None = None
+    users: tuple[str, ...] = ()
 
 
 class Durability(StrEnum):
@@ -101,12 +116,17 @@ class SinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """``max_bytes`` bounds what the audit takes on disk (None: the disk); ``min_free`` bytes must stay free there."""
+    """``max_bytes`` bounds what the audit takes on disk (None: the disk); ``min_free`` bytes must stay free there.
+
+    A checkpoint is signed every ``checkpoint_interval`` seconds and given to the ``witnesses``.
+    """
 
     durability: DurabilitySettings = DurabilitySettings()
     durability_by_resource: Mapping[str, DurabilitySettings] = field(default_factory=lambda: MappingProxyType({}))
     literals: Literals = Literals.KEEP
     sinks: tuple[SinkSettings, ...] = (SinkSettings("file"),)
+    checkpoint_interval: float = 10.0
+    witnesses: tuple[Mapping[str, object], ...] = ()
     max_bytes: int | None = None
     min_free: int = 256 * 1024 * 1024
 
@@ -140,6 +160,55 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcIssuer:
+    """An OpenID Connect issuer for the admin API. ``roles`` maps values of ``roles_claim`` to roles."""
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    username_claim: str
+    roles_claim: str
+    roles: Mapping[str, str]
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneSettings:
+    """The store and the admin API's own security. Times are seconds.
+
+    ``database`` None means SQLite in ``data_dir``; ``key`` None means a key that is made there. Documents in the store
+    may name as secrets only environment variables that match ``secret_variables`` and files in ``secret_folder``.
+    ``plaintext``: the admin API is in clear on any address, because a proxy in front of it ends TLS.
+    """
+
+    database: Secret | None = None
+    key: Secret | None = None
+    issuer: str = "querygate"
+    access_token_ttl: float = 600.0
+    refresh_token_ttl: float = 12 * 3600.0
+    oidc: tuple[OidcIssuer, ...] = ()
+    secret_variables: tuple[str, ...] = ("QUERYGATE_SECRET_*",)
+    secret_folder: Path | None = None
+    plaintext: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The control plane on another machine. ``credential`` is what it gave out for this gateway.
+
+    ``ca`` None means the system's trust store. ``trust`` is the key that snapshots must be signed with; None trusts the
+    one that the control plane names at the first contact, for good. ``approval_grace`` is for how many seconds held
+    statements outlive the control plane's absence.
+    """
+
+    url: str
+    credential: Secret
+    ca: Path | None = None
+    trust: str | None = None
+    approval_grace: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class PluginSettings:
     """Plugins to load, in order; None means the built-in ones and the three protocols where they are installed."""
 
@@ -154,6 +223,10 @@ class Config:
     listeners: Mapping[str, Address]
     """By protocol."""
     admin_api: Address | None
+    control_plane: ControlPlaneSettings | None
+    """None: this configuration is the source of truth for everything, and there is no store."""
+    control: ControlSettings | None
+    """None: nobody else tells this gateway what to do."""
     data_dir: Path
     tls: TlsSettings
     resources: Mapping[str, Resource]
@@ -169,7 +242,10 @@ class Config:
     classifications: tuple[Classification, ...]
     policies: CompiledPolicySet = field(repr=False)
     audit: AuditSettings
+    approvals: ApprovalSettings
     plugins: PluginSettings
     limits: LimitSettings
+    document: ConfigDocument = field(repr=False)
+    """What it was made from."""
     warnings: tuple[str, ...]
     """What the file's author should look at, each with file, line and key."""

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, InstanceOf
+from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 
-from gateway.config.secrets import EnvironmentSource, FileSource, InlineSource, SecretSource, parse_source
+from gateway.config.secrets import (
+    SECRET_SCHEMA,
+    EnvironmentSource,
+    FileSource,
+    InlineSource,
+    SealedSource,
+    SecretSource,
+    parse_source,
+)
 from gateway.domain.identity import ScramVerifier
 from gateway.identity.scram import format_verifier, parse_verifier
 
@@ -24,9 +32,40 @@ def parse_token(value: object) -> ScramVerifier | SecretSource:
             return parse_source(value)
 
 
+def _verifier(value: object) -> ScramVerifier:
+    match value:
+        case ScramVerifier():
+            return value
+        case str():
+            return parse_verifier(value)
+        case _:
+            raise ValueError("write the verifier as text: SCRAM-SHA-256$…")
+
+
+VerifierField = Annotated[
+    InstanceOf[ScramVerifier], BeforeValidator(_verifier), WithJsonSchema({"type": "string", "minLength": 1})
+]
 TokenField = Annotated[
-    InstanceOf[ScramVerifier] | InstanceOf[EnvironmentSource] | InstanceOf[FileSource] | InstanceOf[InlineSource],
+    InstanceOf[ScramVerifier]
+    | InstanceOf[EnvironmentSource]
+    | InstanceOf[FileSource]
+    | InstanceOf[InlineSource]
+    | InstanceOf[SealedSource],
     BeforeValidator(parse_token),
+    WithJsonSchema(
+        {
+            "description": "a secret, or {verifier: SCRAM-SHA-256$…}",
+            "anyOf": [
+                *SECRET_SCHEMA["anyOf"],
+                {
+                    "type": "object",
+                    "properties": {"verifier": {"type": "string", "minLength": 1}},
+                    "required": ["verifier"],
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
 ]
 
-__all__ = ["TokenField", "format_verifier", "parse_token", "parse_verifier"]
+__all__ = ["TokenField", "VerifierField", "format_verifier", "parse_token", "parse_verifier"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 from typing import Annotated
 
@@ -19,8 +20,14 @@ def demo(
     port: Annotated[
         int | None, typer.Option(help="The gateway's port; 6432 if it is free.", show_default=False)
     ] = None,
+    mariadb: Annotated[
+        bool, typer.Option("--mariadb/--no-mariadb", help="Put the shop on a MariaDB, too, where one can be had.")
+    ] = True,
+    mongodb: Annotated[
+        bool, typer.Option("--mongodb/--no-mongodb", help="And on a MongoDB, where one can be had.")
+    ] = True,
 ) -> None:
-    """Start a real PostgreSQL with a small shop and a gateway in front of it, and say how to connect.
+    """Start real databases (PostgreSQL, MariaDB, MongoDB) with a small shop and a gateway, and say how to connect.
 
     Everything runs on this machine, in a temporary folder, and is gone after Ctrl-C.
 
@@ -29,17 +36,20 @@ def demo(
         querygate demo
 
         querygate demo --tour
+
+        querygate demo --no-mariadb --no-mongodb
     """
     try:
-        from gateway.demo.stage import AGENT, ANALYST, SUPPORT, set_up
+        from gateway.demo.stage import AGENT, ANALYST, MARIADB, SUPPORT, set_up
         from gateway.demo.tour import play
         from gateway.testing.servers import ServerUnavailable
     except ImportError as error:
         raise ConfigurationError(f"the demo needs more packages: pip install 'querygate[demo]' ({error})") from error
     console = Console()
-    console.print("Starting PostgreSQL, the shop and the gateway …")
+    others = f"{', MariaDB' if mariadb else ''}{', MongoDB' if mongodb else ''}"
+    console.print(f"Starting PostgreSQL{others}, the shop and the gateway …")
     try:
-        with set_up(port=port) as stage:
+        with set_up(port=port, mariadb=mariadb, mongodb=mongodb) as stage:
             if tour:
                 raise typer.Exit(play(stage, console))
             console.print(f"\nThe gateway listens on 127.0.0.1:{stage.port}. Try, in another terminal:\n")
@@ -53,6 +63,20 @@ def demo(
                 verify = f"sslmode=verify-full sslrootcert={stage.certificate}"
                 command = f'PGPASSWORD={stage.tokens[who]} psql "{target} {verify}" -c "{_QUESTION}"\n'
                 console.print(command, highlight=False, soft_wrap=True)
+            if stage.mariadb is not None:
+                console.print("[bold]# the same shop on MariaDB, under the same policies[/]", highlight=False)
+                client = shlex.join(stage.mariadb.client(ANALYST, stage.certificate))
+                command = f'MYSQL_PWD={stage.tokens[ANALYST]} {client} -e "{_QUESTION}" {MARIADB}\n'
+                console.print(command, highlight=False, soft_wrap=True)
+            elif mariadb:
+                console.print(f"[yellow]MariaDB is left out: {stage.mariadb_missing}[/]\n", highlight=False)
+            if stage.mongodb is not None:
+                console.print("[bold]# and as documents on MongoDB[/]", highlight=False)
+                uri = stage.mongodb.uri(ANALYST, stage.tokens[ANALYST], stage.certificate)
+                command = f'mongosh "{uri}" --quiet --eval "db.customers.find().limit(1)"\n'
+                console.print(command, highlight=False, soft_wrap=True)
+            elif mongodb:
+                console.print(f"[yellow]MongoDB is left out: {stage.mongodb_missing}[/]\n", highlight=False)
             console.print("[bold]# what happened, and the proof of it[/]", highlight=False)
             console.print(f"querygate audit tail --follow --data-dir {stage.data_dir}", highlight=False, soft_wrap=True)
             console.print(f"querygate audit verify --data-dir {stage.data_dir}\n", highlight=False, soft_wrap=True)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 _TEXT = Template("""\
 # The demo's configuration. Look around, change it, and send the gateway a SIGHUP to have it read again.
-listeners: {postgres: "127.0.0.1:$port"}
+listeners: {$listeners}
 admin_api: "127.0.0.1:$admin_port"
 data_dir: ./data
 $tls
 resources:
-  - name: shop-prod
-    protocol: postgres
-    address: localhost:$database_port
-    database: shop
-    credentials: {username: gateway, password: {env: SHOP_PASSWORD}}
-    tls: $upstream_tls
-    environment: production
-    labels: {team: shop}
-principals:
+${resources}principals:
   - {name: ana@example.com, kind: human, groups: [analysts], token: {env: ANA_TOKEN}}
   - {name: sam@example.com, kind: human, groups: [support], token: {env: SAM_TOKEN}}
   - {name: copilot, kind: agent, groups: [agents], acts_for: ana@example.com, token: {env: COPILOT_TOKEN}}
 classifications:
-  - {resource: shop-prod, label: pii.email, columns: [public.customers.email, public.staff.home_email]}
-  - {resource: shop-prod, label: pii.tax_number, columns: [public.customers.tax_number]}
-  - {resource: shop-prod, label: pii.phone, columns: [public.customers.phone]}
-  - {resource: shop-prod, label: pci.card, columns: [public.customers.card_number]}
-policies:
+${classifications}policies:
   - name: people-may-read
     effect: allow
     match: {groups: [analysts, agents, support], actions: [read, explain, session]}
@@ -60,16 +50,77 @@ policies:
     effect: limit
     match: {kinds: [agent]}
     limit: {rows: 1000, timeout: 30s}
-audit: {durability: {write: before_forward, read: buffered}, literals: keep, sinks: [{type: file}]}
+audit:
+  durability: {write: before_forward, read: buffered}
+  literals: keep
+  checkpoint_interval: 500ms
 """)
 
 
-def configuration(*, port: int, admin_port: int, database_port: int, ca: Path | None) -> str:
-    """The file's text. ``ca`` None means that the database has no TLS."""
+_RESOURCE = Template("""\
+  - name: $name
+    protocol: $protocol
+    address: localhost:$port
+    database: shop
+    credentials: {username: gateway, password: {env: $variable}}
+    tls: $tls
+    environment: production
+    labels: {team: shop}
+""")
+_CLASSIFIED = """\
+  - {resource: shop-prod, label: pii.email, columns: [public.customers.email, public.staff.home_email]}
+  - {resource: shop-prod, label: pii.tax_number, columns: [public.customers.tax_number]}
+  - {resource: shop-prod, label: pii.phone, columns: [public.customers.phone]}
+  - {resource: shop-prod, label: pci.card, columns: [public.customers.card_number]}
+  - {resource: shop-mariadb, label: pii.email, columns: [shop.customers.email, shop.staff.home_email]}
+  - {resource: shop-mariadb, label: pii.tax_number, columns: [shop.customers.tax_number]}
+  - {resource: shop-mariadb, label: pii.phone, columns: [shop.customers.phone]}
+  - {resource: shop-mariadb, label: pci.card, columns: [shop.customers.card_number]}
+  - {resource: shop-mongodb, label: pii.email, paths: [shop.customers.contact.email, shop.staff.home_email]}
+  - {resource: shop-mongodb, label: pii.tax_number, paths: [shop.customers.tax_number]}
+  - {resource: shop-mongodb, label: pii.phone, paths: [shop.customers.contact.phones.number]}
+  - {resource: shop-mongodb, label: pci.card, paths: [shop.customers.cards.number]}
+"""
+_NAMES = {
+    "postgres": ("shop-prod", "SHOP_PASSWORD"),
+    "mysql": ("shop-mariadb", "MARIADB_PASSWORD"),
+    "mongodb": ("shop-mongodb", "MONGODB_PASSWORD"),
+}
+"""By protocol: the resource's name, and the variable that holds its password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where a database is, and where the gateway listens for it. ``ca`` None means that it has no TLS."""
+
+    listen: int
+    port: int
+    ca: Path | None
+
+    @property
+    def tls(self) -> str:
+        """How the gateway connects to it."""
+        return f"{{mode: verify-full, ca: {self.ca}}}" if self.ca is not None else "{mode: disable}"
+
+
+def configuration(databases: Mapping[str, Database], admin_port: int) -> str:
+    """The file's text for databases by protocol; it speaks of no others."""
+    names = {_NAMES[protocol][0] for protocol in databases}
+    resources = "".join(
+        _RESOURCE.substitute(
+            name=_NAMES[protocol][0],
+            protocol=protocol,
+            port=database.port,
+            variable=_NAMES[protocol][1],
+            tls=database.tls,
+        )
+        for protocol, database in databases.items()
+    )
+    classified = [line for line in _CLASSIFIED.splitlines(True) if any(f"resource: {name}," in line for name in names)]
     return _TEXT.substitute(
-        port=port,
+        listeners=", ".join(f'{protocol}: "127.0.0.1:{database.listen}"' for protocol, database in databases.items()),
         admin_port=admin_port,
-        database_port=database_port,
         tls="# tls is left out: a self-signed certificate is made in data_dir",
-        upstream_tls=f"{{mode: verify-full, ca: {ca}}}" if ca is not None else "{mode: disable}",
+        resources=resources,
+        classifications="".join(classified),
     )

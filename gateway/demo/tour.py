@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 
-from gateway.demo.stage import AGENT, ANALYST, SUPPORT, Stage
+from gateway.demo.mariadb import play_mariadb
+from gateway.demo.mongodb import play_mongodb
+from gateway.demo.stage import AGENT, ANALYST, MARIADB, MONGODB, SUPPORT, Stage
+from gateway.demo.teller import Teller, short
 
-Row = Sequence[object]
+_POLICIES: Final = re.compile(r" \[[^\]]*\]")
+"""What the audit's lines say of the policies that decided: more than a line has room for."""
 
 
 class Tour:
-    """Plays the story on a stage and counts broken promises."""
+    """Plays the story on a stage."""
 
     def __init__(self, stage: Stage, console: Console) -> None:
         self._stage = stage
-        self._console = console
+        self.teller = Teller(console)
         self._secrets = self._sensitive_values()
-        self.kept = 0
-        self.broken: list[str] = []
 
     def _sensitive_values(self) -> set[str]:
         text = self._stage.shop.psql("COPY (SELECT email, tax_number, card_number FROM customers) TO STDOUT")
         return {value for line in text.splitlines() for value in line.split("\t") if value and value != "\\N"}
-
-    # --- telling ------------------------------------------------------------------------------------------------
-
-    def _chapter(self, title: str) -> None:
-        self._console.print(f"\n[bold]{title}[/]")
-
-    def _promise(self, text: str, kept: bool, detail: str = "") -> None:
-        if kept:
-            self.kept += 1
-            self._console.print(f"  [green]✓[/] {text}", highlight=False, soft_wrap=True)
-        else:
-            self.broken.append(text)
-            self._console.print(f"  [bold red]✗ {text}[/] {detail}", highlight=False, soft_wrap=True)
-
-    def _show(self, statement: str, names: Sequence[str], rows: Sequence[Row]) -> None:
-        self._console.print(f"  [dim]{statement}[/]", highlight=False, soft_wrap=True)
-        table = Table(box=None, pad_edge=False, show_header=True, header_style="bold", padding=(0, 2, 0, 0))
-        table.add_column("")
-        for name in names:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(" ", *("NULL" if value is None else str(value) for value in row))
-        self._console.print(table)
 
     # --- the story ----------------------------------------------------------------------------------------------
 
@@ -61,11 +40,13 @@ class Tour:
         await self._getting_around()
         await self._destruction()
         await self._writing()
+        play_mariadb(self._stage, self.teller)
+        await asyncio.to_thread(play_mongodb, self._stage, self.teller)
         self._proof()
-        return not self.broken
+        return not self.teller.broken
 
     async def _what_each_person_sees(self) -> None:
-        self._chapter("The same question, asked by three people")
+        self.teller.chapter("The same question, asked by three people")
         statement = "SELECT full_name, email, tax_number, card_number FROM customers ORDER BY id LIMIT 2"
         for who, what, hidden in (
             (SUPPORT, "support reads e-mail and tax number; of a card only the last four digits", (3,)),
@@ -74,14 +55,14 @@ class Tour:
         ):
             session = await self._connect(who)
             rows = [tuple(row.values()) for row in await session.fetch(statement)]
-            self._console.print(f"\n  [bold cyan]{who}[/]", highlight=False)
-            self._show(statement, ("full_name", "email", "tax_number", "card_number"), rows)
+            self.teller.person(who)
+            self.teller.show(statement, ("full_name", "email", "tax_number", "card_number"), rows)
             clear = {index for row in rows for index, value in enumerate(row) if str(value).strip() in self._secrets}
-            self._promise(what, clear == {1, 2, 3} - set(hidden), f"in clear: columns {sorted(clear)}")
+            self.teller.promise(what, clear == {1, 2, 3} - set(hidden), f"in clear: columns {sorted(clear)}")
             await session.close()
 
     async def _getting_around(self) -> None:
-        self._chapter("The analyst tries to get around the mask")
+        self.teller.chapter("The analyst tries to get around the mask")
         session = await self._connect(ANALYST)
         attempts = (
             "SELECT reverse(email) FROM customers",
@@ -103,11 +84,11 @@ class Tour:
         for statement in attempts:
             answer = await self._attempt(session, statement)
             leaked = [value for value in self._secrets if value in answer or value[::-1] in answer]
-            self._promise(f"{statement}  [dim]{_short(answer)}[/]", not leaked, "LEAKED")
+            self.teller.promise(f"{statement}  [dim]{short(answer)}[/]", not leaked, "LEAKED")
         await session.close()
 
     async def _destruction(self) -> None:
-        self._chapter("Nobody destroys production")
+        self.teller.chapter("Nobody destroys production")
         for who, statement in (
             (SUPPORT, "DROP TABLE orders"),
             (SUPPORT, "TRUNCATE order_items"),
@@ -119,40 +100,46 @@ class Tour:
             before = self._census()
             answer = await self._attempt(session, statement)
             refused = "access denied" in answer or "not allowed" in answer or "needs a WHERE" in answer
-            self._promise(f"{who}: {statement}  [dim]{_short(answer)}[/]", refused and self._census() == before)
+            self.teller.promise(f"{who}: {statement}  [dim]{short(answer)}[/]", refused and self._census() == before)
             await session.close()
 
     async def _writing(self) -> None:
-        self._chapter("Ordinary work goes on")
+        self.teller.chapter("Ordinary work goes on")
         session = await self._connect(SUPPORT)
         answer = await session.execute("UPDATE customers SET vip = true WHERE id = 7")
-        self._promise(f"{SUPPORT}: changes one customer by its id  [dim]{answer}[/]", answer == "UPDATE 1")
+        self.teller.promise(f"{SUPPORT}: changes one customer by its id  [dim]{answer}[/]", answer == "UPDATE 1")
         async with session.transaction():
             refused = await self._attempt(session, "SELECT 1/0", savepoint=True)
             total = await session.fetchval("SELECT count(*) FROM orders WHERE customer_id = $1", 7)
-        self._promise(
+        self.teller.promise(
             f"transactions, prepared statements and savepoints work as ever  [dim]{total} orders[/]",
             "division by zero" in refused and isinstance(total, int),
         )
         await session.close()
 
     def _proof(self) -> None:
-        self._chapter("The audit knows all of it")
+        self.teller.chapter("The audit knows all of it")
         tail = self._audit("tail", "--lines", "8", "--outcome", "refused")
         for line in tail.stdout.splitlines():
-            self._console.print(f"  [dim]{line[:150]}[/]", highlight=False, markup=True, soft_wrap=True)
-        self._promise("every refusal is there, with the person behind it", tail.stdout.count("refused") >= 8)
+            self.teller.quote(_POLICIES.sub("", line, 1)[:150])
+        self.teller.promise("every refusal is there, with the person behind it", tail.stdout.count("refused") >= 8)
+        if self._stage.mariadb is not None:
+            there = self._audit("tail", "--resource", MARIADB, "--outcome", "refused", "--text", "DROP TABLE")
+            self.teller.promise("MariaDB's are in the same trail", SUPPORT in there.stdout, there.stdout)
+        if self._stage.mongodb is not None:
+            there = self._audit("tail", "--resource", MONGODB, "--outcome", "refused", "--text", "dropDatabase")
+            self.teller.promise("and so are MongoDB's", SUPPORT in there.stdout, there.stdout)
         agent = self._audit("tail", "--principal", AGENT)
-        self._promise(f"so is whom the agent acted for ({ANALYST})", ANALYST in agent.stdout)
+        self.teller.promise(f"so is whom the agent acted for ({ANALYST})", ANALYST in agent.stdout)
         verified = self._audit("verify")
         intact = verified.returncode == 0
-        self._promise("the trail verifies: nothing changed, dropped or reordered", intact, verified.stdout)
+        self.teller.promise("the trail verifies: nothing changed, dropped or reordered", intact, verified.stdout)
         segment = max((self._stage.data_dir / "audit").glob("*.jsonl"), key=lambda path: path.stat().st_size)
         original = segment.read_bytes()
         segment.write_bytes(original.replace(b"DROP TABLE orders", b"DROP TABLE 0rders", 1))
         tampered = self._audit("verify")
         segment.write_bytes(original)
-        self._promise("one changed byte in it is found", tampered.returncode == 1, tampered.stdout)
+        self.teller.promise("one changed byte in it is found", tampered.returncode == 1, tampered.stdout)
 
     # --- helpers ------------------------------------------------------------------------------------------------
 
@@ -200,17 +187,13 @@ class Tour:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def _short(answer: str) -> str:
-    first = answer.splitlines()[0]
-    return (first if len(first) <= 60 else first[:57] + "...").replace("[", "\\[")
-
-
 def play(stage: Stage, console: Console) -> int:
     """The tour's exit status: 0 if every promise was kept."""
     tour = Tour(stage, console)
     kept = asyncio.run(tour.play())
+    teller = tour.teller
     if kept:
-        console.print(f"\n[bold green]All {tour.kept} promises kept.[/]")
+        console.print(f"\n[bold green]All {teller.kept} promises kept.[/]")
         return 0
-    console.print(f"\n[bold red]{len(tour.broken)} promises broken, {tour.kept} kept.[/]")
+    console.print(f"\n[bold red]{len(teller.broken)} promises broken, {teller.kept} kept.[/]")
     return 1

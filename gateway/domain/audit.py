@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final, Protocol
 
+from gateway.domain.approval import ApprovalNote
 from gateway.domain.decision import SessionContext
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource
@@ -37,7 +40,24 @@ class SessionEventKind(StrEnum):
     CANCEL = "cancel"
 
 
-@dataclass(slots=True, eq=False)
+BoundValue = str | int | float | bool | None
+"""A bound parameter as the audit shows it: what JSON has no form for as text, bytes as ``\\x`` and hex digits."""
+
+
+class BoundValues(Protocol):
+    """The parameters of one execution, undecoded until somebody wants to see them."""
+
+    def values(self) -> Sequence[BoundValue]:
+        """Decode them, in order. Called at most once per record, and only where the audit keeps values or hashes them.
+
+        Never raises for what a client sent: a value that cannot be read is shown as bytes.
+        """
+
+
+_SUCCESS: Final = Outcome.SUCCESS
+
+
+@dataclass(slots=True, eq=False, init=False)
 class StatementRecord:
     """One execution of one statement text. Times: ``started`` Unix nanoseconds, ``duration`` nanoseconds.
 
@@ -49,16 +69,53 @@ class StatementRecord:
     ruling: Ruling
     text: str
     started: int
-    duration: int = 0
-    outcome: Outcome = Outcome.SUCCESS
-    code: str = ""
+    duration: int
+    outcome: Outcome
+    code: str
     """The native error code (SQLSTATE …), empty on success."""
-    rows: int = 0
-    bytes_out: int = 0
-    masked_cells: int = 0
-    parameters: int = 0
+    rows: int
+    bytes_out: int
+    masked_cells: int
+    parameters: int
     """How many bound parameters came with the execution."""
-    intent: bool = False
+    bound: BoundValues | None
+    """Their values."""
+    intent: bool
+    approval: ApprovalNote | None
+    """By whose approval it ran, where it needed one."""
+
+    # Written out, since what the decorator writes would not be compiled, and every statement makes one.
+    def __init__(
+        self,
+        id: str,
+        ruling: Ruling,
+        text: str,
+        started: int,
+        duration: int = 0,
+        outcome: Outcome = _SUCCESS,
+        code: str = "",
+        rows: int = 0,
+        bytes_out: int = 0,
+        masked_cells: int = 0,
+        parameters: int = 0,
+        bound: BoundValues | None = None,
+        intent: bool = False,
+        approval: ApprovalNote | None = None,
+    ) -> None:
+        self.id = id
+        self.ruling = ruling
+        self.text = text
+        self.started = started
+        self.duration = duration
+        self.outcome = outcome
+        self.code = code
+        self.rows = rows
+        self.bytes_out = bytes_out
+        self.masked_cells = masked_cells
+        self.parameters = parameters
+        self.bound = bound
+        self.intent = intent
+        self.approval = approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +130,50 @@ class SessionRecord:
     detail: str = ""
     duration: int = 0
     statements: int = 0
+
+
+class AdminOutcome(StrEnum):
+    """How something that an administrator asked for ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    """It was allowed and could not be done."""
+    REFUSED = "refused"
+    """The caller was not allowed to, or did not prove who they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminRecord:
+    """One thing that an administrator does through the admin API. ``time`` is Unix nanoseconds.
+
+    ``intent`` True marks the record that is on disk before the store is changed; the outcome follows in a second record
+    of the same ``id``, so that an intent without one means: it may have happened. ``before`` and ``after`` are the
+    object's states as JSON values, without secrets; None where there is none.
+    """
+
+    id: str
+    time: int
+    admin: str
+    """Name of the account; empty where nobody proved anything."""
+    admin_id: str = ""
+    issuer: str = ""
+    """The OIDC issuer that vouches for the name; empty for local accounts."""
+    roles: tuple[str, ...] = ()
+    session: str = ""
+    client_address: str
+    user_agent: str = ""
+    operation: str
+    """What is done, such as ``policy.update``."""
+    kind: str
+    """Kind of the object, such as ``policy``."""
+    name: str
+    """Which one."""
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    outcome: AdminOutcome = AdminOutcome.SUCCESS
+    detail: str = ""
+    intent: bool = False
+
+    def ended(self, outcome: AdminOutcome, time: int) -> AdminRecord:
+        """The outcome of an intent; the states are in the intent already."""
+        return replace(self, intent=False, outcome=outcome, time=time, before=None, after=None)

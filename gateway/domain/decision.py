@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from gateway.domain.approval import ApprovalRule
+from gateway.domain.budget import Budget
 from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource
@@ -53,6 +55,17 @@ class Obligations:
     """Seconds."""
     inference: bool = True
     """Whether labelled columns under a mask may be used in predicates, joins, ordering and grouping."""
+    approvals: frozenset[ApprovalRule] = frozenset()
+    """What each policy that holds the statement asks for; all of it."""
+    changes: int | None = None
+    """Rows that the statement may insert, change or delete; more are undone before they are committed."""
+    budgets: frozenset[Budget] = frozenset()
+
+    @property
+    def guarded(self) -> frozenset[str]:
+        """Labels whose values must not get around a mask or the counting of a budget."""
+        labels = frozenset(self.masks)
+        return labels.union(*(b.labels for b in self.budgets if b.cells is not None)) if self.budgets else labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ class ScramVerifier:
 class AccessToken:
     """A database password issued by the gateway: verifiers only, never the secret.
 
-    ``resources`` empty means every resource; ``expires_at`` is Unix seconds (None: does not expire).
+    ``resources`` empty means every resource; ``expires_at`` is Unix seconds (None: does not expire). ``sha2`` is what
+    MySQL's caching_sha2_password needs; None where only the SCRAM verifier is known: the client then has to send the
+    token itself, inside TLS or under the gateway's RSA key.
     """
 
     id: str
@@ -29,6 +31,7 @@ class AccessToken:
     scram: ScramVerifier
     resources: frozenset[str] = frozenset()
     expires_at: float | None = None
+    sha2: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
+from gateway.domain.budget import CellMeter
 from gateway.domain.statement import ColumnRef, OutputColumn
 
 
@@ -41,6 +43,10 @@ class MaskSpec:
     arguments: tuple[tuple[str, str | int | bool], ...] = ()
 
 
+def _recognises_nothing(text: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class MaskingFunction:
     """A masking function made ready: arguments checked.
@@ -49,7 +55,8 @@ class MaskingFunction:
     ``constant(kind)`` gives the replacement where it does not depend on the value (None: SQL NULL), or raises
     ``LookupError`` where it does; ``apply(value, kind, domain)`` computes it. ``domain`` names the column's key domain
     for keyed functions, so that equal values of one label mask alike. ``partial`` says that part of the value stays
-    readable, which is right only for a bare column.
+    readable, which is right only for a bare column. ``recognises(text)`` says whether a text is what the function
+    shows, as far as that can be told; it is asked when such a text is about to be stored.
     """
 
     spec: MaskSpec
@@ -57,6 +64,7 @@ class MaskingFunction:
     partial: bool
     constant: Callable[[ValueKind], Value | None]
     apply: Callable[[Value, ValueKind, str], Value | None]
+    recognises: Callable[[str], bool] = _recognises_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,9 @@ class ResultColumn:
     origin_known: bool
     origin_exact: bool
     lineage: OutputColumn | None
+    document: bool = False
+    """Whether the value may be a document, stored as it is at the lineage's one source: then labels of paths below that
+    source hold for what is below the value (``MaskingPlan.below``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +96,33 @@ class ColumnMask:
     labels: frozenset[str]
 
 
+class Sentinels(Protocol):
+    """What masks put in the place of values, as far as that can be told from a value."""
+
+    def holds(self, text: str) -> bool:
+        """Whether a text is what a mask shows and not a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathMask:
+    """The mask for everything at and below a path inside a document. Steps are patterns over field names (``*``, ``?``,
+    whatever the case); arrays, and positions in them, are no steps."""
+
+    steps: tuple[str, ...]
+    mask: ColumnMask
+
+
 @dataclass(frozen=True, slots=True)
 class MaskingPlan:
-    """One entry per result column; None passes the column untouched."""
+    """One entry per result column; None passes the column untouched.
+
+    ``below`` is empty or has one entry per result column, too: the masks inside a column that is a document.
+    ``meters`` count what passes in the clear.
+    """
 
     columns: tuple[ColumnMask | None, ...]
+    below: tuple[tuple[PathMask, ...], ...] = ()
+    meters: tuple[CellMeter, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(column is not None for column in self.columns)
+        return any(column is not None for column in self.columns) or any(self.below)

@@ -42,6 +42,8 @@ class Resource:
     tls: UpstreamTls = UpstreamTls()
     listen: tuple[str, int] | None = None
     """A listener (host, port) of its own; there the client's database name is the upstream's."""
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What else the protocol plugin is told about the connection to the database; each plugin documents its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class OutputColumn:
     sources: frozenset[ColumnRef] = frozenset()
     proven: bool = False
     bare: bool = False
+    document: bool = False
+    """Whether the value may be a document, so that labels below its one source hold for what is in it."""
 
 
 class Predicate(StrEnum):
@@ -118,6 +120,8 @@ class SessionEffect(StrEnum):
     """Settings that change how text is read, such as standard_conforming_strings."""
     PREPARED_STATEMENTS = "prepared_statements"
     """SQL-level PREPARE, DEALLOCATE or DISCARD."""
+    CURSORS = "cursors"
+    """SQL's DECLARE or CLOSE: what FETCH means."""
     TEMPORARY_OBJECTS = "temporary_objects"
     CATALOG = "catalog"
     """Schema change: the catalog that facts are resolved against is out of date afterwards."""
@@ -150,6 +154,10 @@ class StatementFacts:
     opaque: tuple[str, ...] = ()
     """Why the analysis is not sure, a short reason each; empty means that every claim above is proven."""
     session_effects: frozenset[SessionEffect] = frozenset()
+    changes_inside: bool = False
+    """Changes rows in a part of it whose number the database does not report, such as a DELETE inside WITH."""
+    texts: frozenset[str] = field(default=frozenset(), compare=False)
+    """The string constants of a statement that writes: one of them may be stored."""
     detail: str = ""
     """One word of the statement that its handling depends on: the name in ``DEALLOCATE name``, the setting in SET."""
 

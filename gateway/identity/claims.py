@@ -51,18 +51,26 @@ def _time(claims: Claims, name: str) -> float:
 
 
 def principal_of(
-    claims: Claims, *, username_claim: str, groups_claim: str | None, principals: Mapping[str, Principal]
+    claims: Claims,
+    *,
+    username_claim: str,
+    groups_claim: str | None,
+    principals: Mapping[str, Principal],
+    groups: Mapping[str, str] | None = None,
 ) -> Principal:
     """The principal that checked claims speak of.
 
     The token's subject is found by ``username_claim``; one that the snapshot knows keeps its kind, attributes and
-    groups, and gets the token's groups besides. With an ``act`` claim (RFC 8693 section 4.1) the subject is the one
-    acted *for*, and the actor is the principal: actors must be in the snapshot, and so must the subject.
+    groups, and gets the token's groups besides: as they are, or as ``groups`` translates those that it names.
+    With an ``act`` claim (RFC 8693 section 4.1) the subject is the one acted *for*, and the actor is the principal:
+    actors must be in the snapshot, and so must the subject.
     """
     name = _name(claims.get(username_claim), f"claim {username_claim}")
-    groups = _groups(claims, groups_claim)
+    brought = _groups(claims, groups_claim)
+    if groups is not None:
+        brought = frozenset(groups[group] for group in brought if group in groups)
     known = principals.get(name)
-    subject = Principal(name, groups=groups) if known is None else replace(known, groups=known.groups | groups)
+    subject = Principal(name, groups=brought) if known is None else replace(known, groups=known.groups | brought)
     if "act" not in claims:
         return subject
     if known is None:

@@ -1,14 +1,15 @@
-"""``querygate token``: issue, list and revoke access tokens on the machine that the gateway runs on.
+"""``querygate token``: issue, list and revoke access tokens, at an admin API or on the gateway's own machine.
 
-The running gateway follows the token file, so what is done here counts for the next login.
+Without ``--config`` the admin API is asked that the user is logged in to (``querygate login``); with it, or without a
+login, the gateway's own folder is changed: the running gateway follows it.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.errors import ConfigurationError
-from gateway.identity.files import INSTALL_KEY, load_or_create_secret
-from gateway.identity.store import TOKENS, TokenRecord, TokenStore
-from gateway.identity.tokens import new_secret, new_token_id, token_verifier
 
 if TYPE_CHECKING:
-    from gateway.config import Config
+    from gateway.client.tokens import TokenDesk
 
 token_app = typer.Typer(
     help="Issue, list and revoke access tokens.",
@@ -31,23 +29,39 @@ token_app = typer.Typer(
     add_completion=False,
 )
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="QUERYGATE_CONFIG", dir_okay=False)
-]
 DEFAULT_CONFIG = Path("querygate.yaml")
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The configuration file of a gateway on this machine; left out: the admin API, where you are logged in.",
+        envvar="QUERYGATE_CONFIG",
+        dir_okay=False,
+    ),
+]
 
 
-def _load(path: Path) -> tuple[Config, TokenStore]:
-    from gateway.config import load_config
+@contextmanager
+def token_desk(config: Path | None) -> Iterator[TokenDesk]:
+    """Where tokens are issued: see the module's text."""
+    from gateway.client.cli import logged_in, open_client
+    from gateway.client.tokens import ApiTokens, LocalTokens, local_config
 
-    config = load_config(path, environ=os.environ)
-    return config, TokenStore(config.data_dir / TOKENS)
+    if config is None and logged_in():
+        with open_client() as client:
+            yield ApiTokens(client)
+    else:
+        yield LocalTokens(local_config(config or DEFAULT_CONFIG))
 
 
 @token_app.command()
 def create(
-    principal: Annotated[str, typer.Option("--principal", "-p", help="Whom the token is for.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    principal: Annotated[
+        str | None,
+        typer.Option("--principal", "-p", help="Whom it is for; left out: you, where you are logged in."),
+    ] = None,
+    config: ConfigOption = None,
     resource: Annotated[
         list[str] | None, typer.Option("--resource", "-r", help="A resource it is good for; several times for several.")
     ] = None,
@@ -59,47 +73,31 @@ def create(
 
     Examples:
 
-        querygate token create --principal ana@example.com
+        querygate token create --resource shop-prod --ttl 8h
 
-        querygate token create -p copilot --resource shop-prod --ttl 30m
+        querygate token create --config querygate.yaml --principal ana@example.com
 
-        export PGPASSWORD=$(querygate token create -p ana@example.com)
+        export PGPASSWORD=$(querygate token create -r shop-prod)
     """
-    settings, store = _load(config)
-    if principal not in settings.principals:
-        known = ", ".join(sorted(settings.principals)) or "none"
-        raise ConfigurationError(f"there is no principal {principal!r} in {config} (there are: {known})")
-    for name in resource or ():
-        if name not in settings.resources:
-            raise ConfigurationError(f"there is no resource {name!r} in {config}")
-    from gateway.policy.units import parse_duration
+    from gateway.client.tokens import say_moment
 
-    try:
-        seconds = parse_duration(ttl)
-    except ValueError as error:
-        raise ConfigurationError(f"--ttl: {error}") from error
-    now = time.time()
-    secret = new_secret(secrets.token_bytes)
-    key = load_or_create_secret(settings.data_dir / INSTALL_KEY)
-    record = TokenRecord(
-        id=new_token_id(secrets.token_bytes),
-        principal=principal,
-        scram=token_verifier(secret, install_secret=key, name=principal),
-        resources=frozenset(resource or ()),
-        created=now,
-        expires=now + seconds,
-    )
-    store.remove_expired(before=now - 30 * 86400)
-    store.add(record)
+    with token_desk(config) as desk:
+        info, secret = desk.create(principal, resource or [], parse_ttl(ttl))
     typer.echo(secret)
     Console(stderr=True).print(
-        f"token {record.id} for {principal}, good until {_moment(record.expires)}", highlight=False, soft_wrap=True
+        f"token {info.id} for {info.principal}, good until {say_moment(info.expires, 'it is revoked')}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
 @token_app.command("list")
-def list_tokens(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Show issued tokens: whose, for what, until when. The tokens themselves are nowhere to be seen.
+def list_tokens(
+    config: ConfigOption = None,
+    principal: Annotated[str | None, typer.Option("--principal", "-p", help="Only this one's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as a JSON list.")] = False,
+) -> None:
+    """Show issued tokens: whose, for what, until when, last used. The tokens themselves are nowhere to be seen.
 
     Examples:
 
@@ -107,41 +105,53 @@ def list_tokens(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
         querygate token list --config /etc/querygate/querygate.yaml
     """
-    _, store = _load(config)
+    from gateway.client.tokens import say_moment
+
+    with token_desk(config) as desk:
+        found = desk.list(principal)
+    if as_json:
+        typer.echo(json.dumps([asdict(info) for info in found], indent=2))
+        return
     table = Table(box=None, pad_edge=False)
-    for column in ("ID", "PRINCIPAL", "RESOURCES", "CREATED", "EXPIRES"):
-        table.add_column(column)
-    now = time.time()
-    for record in store.list():
-        expired = record.expires is not None and record.expires <= now
+    for column in ("ID", "PRINCIPAL", "RESOURCES", "CREATED", "EXPIRES", "LAST USED"):
+        table.add_column(column, no_wrap=column == "ID", overflow="fold")  # an id is for copying: it is never cut
+    for info in found:
+        state = "" if info.state == "active" else f" ({info.state})"
         table.add_row(
-            record.id,
-            record.principal,
-            ", ".join(sorted(record.resources)) or "all",
-            _moment(record.created),
-            f"{_moment(record.expires)}{' (expired)' if expired else ''}",
+            info.id,
+            info.principal,
+            ", ".join(info.resources) or "all",
+            say_moment(info.created, ""),
+            say_moment(info.expires, "never") + state,
+            say_moment(info.used, "never"),
         )
-    Console().print(table)
+    Console().print(table, soft_wrap=False)
 
 
 @token_app.command()
 def revoke(
     identifier: Annotated[str, typer.Argument(help="The token's id, as `token list` shows it.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption = None,
 ) -> None:
-    """Revoke a token: from now on nobody logs in with it.
+    """Revoke a token: from now on nobody logs in with it, and the sessions that it opened end.
 
     Examples:
 
         querygate token revoke tok-3f9a0c1d2b4e
     """
-    _, store = _load(config)
-    if not store.revoke(identifier):
-        raise ConfigurationError(f"there is no token {identifier!r}; see: querygate token list")
+    with token_desk(config) as desk:
+        desk.revoke(identifier)
     Console(stderr=True).print(f"token {identifier} is revoked", highlight=False)
 
 
-def _moment(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def parse_ttl(text: str) -> float:
+    """Seconds. Raises ``ConfigurationError``."""
+    from gateway.policy.units import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--ttl: {error}") from error
+    if seconds <= 0:
+        raise ConfigurationError("--ttl: longer than nothing")
+    return seconds

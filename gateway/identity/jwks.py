@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,17 @@ Jwk = Mapping[str, object]
 _PUBLIC: Final = ("kty", "kid", "alg", "n", "e", "crv", "x", "y")
 
 
+class FixedKeys:
+    """Keys that are at hand."""
+
+    def __init__(self, keys: Sequence[Jwk]) -> None:
+        self._keys = tuple(keys)
+
+    def find(self, kid: object, algorithm: str) -> Jwk:
+        """The one public key with this id, fit for verifying with ``algorithm``. ``AuthenticationError`` otherwise."""
+        return _find(self._keys, kid, algorithm)
+
+
 class KeySet:
     """The keys in a file, read anew when the file changes.
 
@@ -36,14 +47,7 @@ class KeySet:
     def find(self, kid: object, algorithm: str) -> Jwk:
         """The one public key with this id, fit for verifying with ``algorithm``. ``AuthenticationError`` otherwise."""
         self._refresh()
-        if not isinstance(kid, str) or not kid:
-            raise AuthenticationError("bearer token: the header names no key")
-        found = [key for key in self._keys if key.get("kid") == kid]
-        if len(found) != 1:
-            raise AuthenticationError("bearer token: the named key is unknown or ambiguous")
-        key = found[0]
-        _check_fit(key, algorithm)
-        return {name: key[name] for name in _PUBLIC if name in key}
+        return _find(self._keys, kid, algorithm)
 
     def _read_stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -62,6 +66,17 @@ class KeySet:
         except ConfigurationError:
             # Half-written, or gone for a moment: the keys that were good stay good until a readable file is there.
             return
+
+
+def _find(keys: Sequence[Jwk], kid: object, algorithm: str) -> Jwk:
+    if not isinstance(kid, str) or not kid:
+        raise AuthenticationError("bearer token: the header names no key")
+    found = [key for key in keys if key.get("kid") == kid]
+    if len(found) != 1:
+        raise AuthenticationError("bearer token: the named key is unknown or ambiguous")
+    key = found[0]
+    _check_fit(key, algorithm)
+    return {name: key[name] for name in _PUBLIC if name in key}
 
 
 def _check_fit(key: Jwk, algorithm: str) -> None:

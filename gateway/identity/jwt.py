@@ -23,7 +23,8 @@ from gateway.domain.identity import PasswordCredentials
 from gateway.domain.principal import Principal
 from gateway.errors import AuthenticationError, ConfigurationError
 from gateway.identity.claims import Claims, check_claims, principal_of
-from gateway.identity.jwks import ALGORITHMS, KeySet
+from gateway.identity.jwks import ALGORITHMS
+from gateway.policy.globs import Globs
 
 MAX_TOKEN: Final = 8 * 1024
 """Longest token, bytes."""
@@ -54,11 +55,26 @@ class JwtIssuer(Protocol):
     def groups_claim(self) -> str | None:
         """The claim that holds groups, a list of texts; None to take none from the token."""
 
+    @property
+    def groups(self) -> Mapping[str, str] | None:
+        """What values of that claim mean here, others are dropped; None to take them as they are."""
+
+    @property
+    def users(self) -> Sequence[str]:
+        """Patterns of user names that need not be principals of the snapshot."""
+
+
+class Keys(Protocol):
+    """An issuer's public keys."""
+
+    def find(self, kid: object, algorithm: str) -> Mapping[str, object]:
+        """The one key with this id, fit for the algorithm; raises ``AuthenticationError``."""
+
 
 class BearerVerifier:
     """Verifies the tokens of one issuer. ``clock`` gives Unix seconds."""
 
-    def __init__(self, issuer: JwtIssuer, keys: KeySet, *, clock: Callable[[], float]) -> None:
+    def __init__(self, issuer: JwtIssuer, keys: Keys, *, clock: Callable[[], float]) -> None:
         unusable = set(issuer.algorithms) - ALGORITHMS
         if unusable or not issuer.algorithms:
             raise ConfigurationError(
@@ -66,6 +82,7 @@ class BearerVerifier:
             )
         _check_backends()
         self._issuer = issuer
+        self._users = Globs(issuer.users)
         self._keys = keys
         self._clock = clock
 
@@ -99,8 +116,13 @@ class BearerVerifier:
             claims,
             username_claim=self._issuer.username_claim,
             groups_claim=self._issuer.groups_claim,
+            groups=self._issuer.groups,
             principals=principals,
         )
+
+    def covers(self, user: str) -> bool:
+        """Whether the user name belongs to people whom only this issuer's tokens name."""
+        return self._users.matches(user)
 
 
 class BearerProvider:
@@ -114,14 +136,25 @@ class BearerProvider:
 
     @hookimpl
     def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
-        """The token's principal; None for what is no JWT of a known issuer, ``AuthenticationError`` for a bad one."""
+        """The token's principal; None for what is no JWT of a known issuer, ``AuthenticationError`` for a bad one.
+
+        A session without a user name, as MONGODB-OIDC allows, is whoever the token says.
+        """
         if not session.tls or not looks_like_jwt(credentials.password):
             return None
         _, claims = read_unverified(credentials.password)
-        for verifier in self._verifiers():
+        verifiers = self._verifiers()
+        if not verifiers:
+            return None
+        for verifier in verifiers:
             if claims.get("iss") == verifier.issuer:
-                principal = verifier.principal(verifier.verify(credentials.password), self._principals())
-                if principal.name != session.user:
+                principals = self._principals()
+                principal = verifier.principal(verifier.verify(credentials.password), principals)
+                if principal.name not in principals and not verifier.covers(principal.name):
+                    raise AuthenticationError(
+                        "bearer token: its subject is not a principal, nor one of identity.jwt.users"
+                    )
+                if session.user and principal.name != session.user:
                     raise AuthenticationError("bearer token: for another user name")
                 return principal
         raise AuthenticationError("bearer token: of an unknown issuer")

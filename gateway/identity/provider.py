@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,8 +25,8 @@ class AccessTokenProvider:
 
     ``principals`` gives the current snapshot's principals: a token of somebody who is no longer there proves nothing,
     and a principal's groups are always the snapshot's. ``configured`` gives tokens from the configuration by principal,
-    ``store`` has the issued ones; ``clock`` gives Unix seconds. ``bearers`` gives the names of principals that are
-    asked for a clear password, since they come with a bearer token.
+    ``store`` has the issued ones; ``clock`` gives Unix seconds. ``asks_for_password`` says of a user name whether
+    it is asked for a clear password, since who has it comes with a bearer token.
 
     ``find_login`` answers for every name, known or not, so register this provider as the last one.
     """
@@ -39,14 +39,23 @@ class AccessTokenProvider:
         install_secret: bytes,
         clock: Callable[[], float],
         *,
-        bearers: Callable[[], Collection[str]] = frozenset,
+        asks_for_password: Callable[[str], bool] = lambda user: False,
     ) -> None:
         self._principals = principals
         self._configured = configured
         self._store = store
         self._clock = clock
         self._install_secret = install_secret
-        self._bearers = bearers
+        self._asks_for_password = asks_for_password
+        self._revoked: frozenset[str] = frozenset()
+
+    def revoke(self, ids: Iterable[str]) -> None:
+        """Believe these tokens no longer, whatever configuration and store say. It holds until the process ends."""
+        self._revoked |= frozenset(ids)
+
+    def use_secret(self, install_secret: bytes) -> None:
+        """Derive salts from another secret from now on: a gateway that is linked to a control plane shares its."""
+        self._install_secret = install_secret
 
     def scram_parameters(self, name: str) -> tuple[bytes, int]:
         """Salt and iterations of a user name. A verifier given in the configuration brings its own."""
@@ -63,7 +72,7 @@ class AccessTokenProvider:
             for token in self._valid_tokens(session)
             if token.scram.salt == salt and token.scram.iterations == iterations
         )
-        return Login(salt, iterations, tokens, password=session.user in self._bearers())
+        return Login(salt, iterations, tokens, password=self._asks_for_password(session.user))
 
     @hookimpl
     def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
@@ -92,12 +101,13 @@ class AccessTokenProvider:
             token
             for token in known
             if (token.expires_at is None or now < token.expires_at)
+            and token.id not in self._revoked
             and (not token.resources or session.resource in token.resources)
         ]
 
 
 def _token(record: TokenRecord, principal: Principal) -> AccessToken:
-    return AccessToken(record.id, principal, record.scram, record.resources, record.expires)
+    return AccessToken(record.id, principal, record.scram, record.resources, record.expires, record.sha2)
 
 
 def _stored_key(password: str, parameters: tuple[bytes, int], known: dict[tuple[bytes, int], bytes]) -> bytes:

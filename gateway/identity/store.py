@@ -14,6 +14,7 @@ from gateway.domain.identity import ScramVerifier
 from gateway.errors import ConfigurationError
 from gateway.identity.files import locked, refuse_foreign_writers, write_private
 from gateway.identity.scram import format_verifier, parse_verifier
+from gateway.identity.sha2 import parse_sha2
 
 _VERSION: Final = 1
 _MAX_FILE: Final = 64 << 20
@@ -35,6 +36,8 @@ class TokenRecord:
     resources: frozenset[str]
     created: float
     expires: float | None = None
+    sha2: bytes | None = None
+    """For MySQL's caching_sha2_password; tokens issued before there was MySQL have none."""
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -44,6 +47,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     resources: list[str]
     created: float
     expires: float | None
+    sha2: str = ""
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -148,6 +152,7 @@ def _entry(record: TokenRecord) -> _Entry:
         resources=sorted(record.resources),
         created=record.created,
         expires=record.expires,
+        sha2="" if record.sha2 is None else record.sha2.hex(),
     )
 
 
@@ -159,4 +164,5 @@ def _record(entry: _Entry) -> TokenRecord:
         resources=frozenset(entry.resources),
         created=entry.created,
         expires=entry.expires,
+        sha2=parse_sha2(entry.sha2),
     )

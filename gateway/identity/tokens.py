@@ -9,6 +9,7 @@ from typing import Final
 from gateway.domain.identity import AccessToken, Login, ScramVerifier
 from gateway.domain.principal import Principal
 from gateway.identity.scram import DEFAULT_ITERATIONS, derive_verifier, hmac_sha256
+from gateway.identity.sha2 import sha2_verifier
 
 TOKEN_PREFIX: Final = "qg_"  # noqa: S105 - public by design
 """Makes a token recognisable to secret scanners."""
@@ -53,7 +54,7 @@ def access_token(
 ) -> AccessToken:
     """The kept form of a token whose secret is at hand, such as one from the configuration."""
     scram = token_verifier(secret, install_secret=install_secret, name=principal.name)
-    return AccessToken(identifier, principal, scram, resources, expires_at)
+    return AccessToken(identifier, principal, scram, resources, expires_at, sha2_verifier(secret.encode()))
 
 
 def unknown_login(install_secret: bytes, name: str, *, password: bool = False) -> Login:

@@ -59,8 +59,8 @@ class MaskingFunctions:
     def __init__(self, factories: Mapping[str, MaskingFunctionFactory], keys: MaskingKeys) -> None:
         self._factories = dict(factories)
         self._keys = keys
-        # By text, since equal specs may still differ: True == 1.
-        self._ready: dict[str, MaskingFunction] = {}
+        # With the types, since equal specs may still differ: True == 1.
+        self._ready: dict[tuple[object, ...], MaskingFunction] = {}
 
     @property
     def names(self) -> frozenset[str]:
@@ -69,7 +69,7 @@ class MaskingFunctions:
 
     def __call__(self, spec: MaskSpec) -> MaskingFunction:
         """The function for a spec. Raises ``ConfigurationError`` for an unknown name or unusable arguments."""
-        key = repr(spec)
+        key = (spec.function, *((name, type(value), repr(value)) for name, value in spec.arguments))
         function = self._ready.get(key)
         if function is None:
             factory = self._factories.get(spec.function)

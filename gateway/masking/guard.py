@@ -35,6 +35,17 @@ class Situation:
         return self.facts.kind.lower() in _FORGETTING and self.facts.actions <= {Action.PREPARE, Action.CURSOR}
 
     @property
+    def follows_a_cursor(self) -> bool:
+        """Whether it makes a cursor, or moves or reads one, and it is known of which query."""
+        facts = self.facts
+        return (
+            (facts.kind == "move" or (facts.kind in _CURSORS and facts.outputs is not None))
+            and facts.actions <= {Action.READ, Action.CURSOR, Action.LOCK}
+            and not facts.opaque
+            and not facts.reads_everything
+        )
+
+    @property
     def writes_code(self) -> bool:
         """Whether it makes or changes an object that may hold code."""
         return any(target.kind.lower().replace("_", " ") not in _DATA_KINDS for target in self.facts.objects_written)
@@ -63,6 +74,7 @@ _UNMASKABLE: Final = (
 )
 _FORGETTING: Final = frozenset({"close", "deallocate", "discard"})
 """Kinds of PREPARE and CURSOR statements that only end something; drivers send them when they reset a session."""
+_CURSORS: Final = frozenset({"declare", "declare_hold", "fetch"})
 _OPAQUE_BUT_HARMLESS: Final = frozenset({Action.NOTIFY, Action.DROP})
 """What shows nothing, whatever it is done to."""
 _DATA_KINDS: Final = frozenset(
@@ -82,7 +94,7 @@ RULES: Final = (
     Rule(
         "unmaskable-action",
         "the results of this kind of statement cannot be masked",
-        lambda s: s.does(*_UNMASKABLE) and not s.forgets,
+        lambda s: s.does(*_UNMASKABLE) and not s.forgets and not s.follows_a_cursor,
     ),
     Rule(
         "opaque",

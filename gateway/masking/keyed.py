@@ -13,6 +13,7 @@ from uuid import UUID
 from gateway.domain.masking import MaskingFunction, MaskSpec, Value, ValueKind
 from gateway.masking.arguments import Arguments
 from gateway.masking.keys import MaskingKeys
+from gateway.masking.sentinels import ShownTokens
 from gateway.masking.whole import REDACTED
 
 HASH_STRICTNESS = 80
@@ -21,6 +22,7 @@ TOKENISE_STRICTNESS = 70
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _UPPER = _LOWER.upper()
 _DIGITS = "0123456789"
+_BASE32 = frozenset("abcdefghijklmnopqrstuvwxyz234567")
 _UNKNOWN = "?"
 _CHUNK = 2
 """Bytes of key stream for a character: the bias of 65536 modulo 26 is below 0.04 %."""
@@ -53,11 +55,20 @@ class _Hash:
             case _:
                 return None
 
+    def shows(self, text: str) -> bool:
+        """Whether a text looks like a hash of a text."""
+        return (
+            len(text) == len(self.prefix) + self.length
+            and text.startswith(self.prefix)
+            and _BASE32.issuperset(text[len(self.prefix) :])
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Tokenise:
     keys: MaskingKeys
     keep: int
+    shown: ShownTokens
 
     def constant(self, kind: ValueKind) -> Value | None:
         if kind in (ValueKind.TEXT, ValueKind.INTEGER):
@@ -67,12 +78,16 @@ class _Tokenise:
     def apply(self, value: Value, kind: ValueKind, domain: str) -> Value | None:
         match kind, value:
             case ValueKind.TEXT, str():
-                return self._text(value, domain)
+                token = self._text(value, domain)
+                self.shown.add(token)
+                return token
             case ValueKind.INTEGER, int():
                 digits = self._characters(str(abs(value)), domain, b"i")
                 # A leading zero would be lost, and with it a digit.
                 number = int(digits if digits[0] != "0" else "9" + digits[1:])
-                return -number if value < 0 else number
+                number = -number if value < 0 else number
+                self.shown.add(str(number))
+                return number
             case _:
                 return None
 
@@ -105,7 +120,7 @@ def hash_(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     prefix = arguments.text("prefix", default="", minimum=0, maximum=32)
     arguments.done()
     function = _Hash(keys, length, prefix)
-    return MaskingFunction(spec, HASH_STRICTNESS, True, function.constant, function.apply)
+    return MaskingFunction(spec, HASH_STRICTNESS, True, function.constant, function.apply, function.shows)
 
 
 def tokenise(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
@@ -117,8 +132,10 @@ def tokenise(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     arguments = Arguments(spec)
     keep = arguments.integer("keep", default=0, minimum=0, maximum=16)
     arguments.done()
-    function = _Tokenise(keys, keep)
-    return MaskingFunction(spec, TOKENISE_STRICTNESS + max(0, 9 - keep), True, function.constant, function.apply)
+    shown = ShownTokens()
+    function = _Tokenise(keys, keep, shown)
+    strictness = TOKENISE_STRICTNESS + max(0, 9 - keep)
+    return MaskingFunction(spec, strictness, True, function.constant, function.apply, shown.holds)
 
 
 def _encode(value: str) -> bytes:

@@ -24,22 +24,27 @@ from dataclasses import dataclass
 
 from gateway import hookimpl
 from gateway.domain.decision import AccessRequest
-from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
+from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, PathMask, ResultColumn
 from gateway.domain.resource import Resource
 from gateway.domain.statement import ColumnRef
 from gateway.masking.functions import strictest
+from gateway.policy.paths import LabelledPath, remaining
 
 REDACT = MaskSpec("redact")
 
 LabelsOf = Callable[[ColumnRef], frozenset[str]]
+PathsOf = Callable[[str, str], Sequence[LabelledPath]]
+"""Takes a database and a collection."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskPlanner:
-    """The plugin that plans masks. ``labels_of`` gives a stored column's labels, ``function`` makes specs ready."""
+    """The plugin that plans masks. ``labels_of`` gives a stored column's labels, ``function`` makes specs ready,
+    ``paths_of`` gives the labelled paths of a collection (resource, database, collection)."""
 
     labels_of: Callable[[Resource, ColumnRef], frozenset[str]]
     function: Callable[[MaskSpec], MaskingFunction]
+    paths_of: Callable[[Resource, str, str], Sequence[LabelledPath]] | None = None
 
     @hookimpl
     def plan_masking(
@@ -50,7 +55,9 @@ class MaskPlanner:
         def labels_of(column: ColumnRef) -> frozenset[str]:
             return self.labels_of(request.resource, column)
 
-        return plan(columns, masks, labels_of=labels_of, function=self.function)
+        ask = self.paths_of
+        paths_of = None if ask is None else lambda schema, table: ask(request.resource, schema, table)
+        return plan(columns, masks, labels_of=labels_of, function=self.function, paths_of=paths_of)
 
 
 def plan(
@@ -59,9 +66,43 @@ def plan(
     *,
     labels_of: LabelsOf,
     function: Callable[[MaskSpec], MaskingFunction],
+    paths_of: PathsOf | None = None,
 ) -> MaskingPlan:
-    """The masks for a result. ``masks`` maps each label that the principal sees masked to the functions asked for."""
-    return MaskingPlan(tuple(_plan_column(column, masks, labels_of, function) for column in columns))
+    """The masks for a result. ``masks`` maps each label that the principal sees masked to the functions asked for.
+
+    Without ``paths_of`` a document is masked whole where anything in it has a masked label.
+    """
+    planned: list[ColumnMask | None] = []
+    below: list[tuple[PathMask, ...]] = []
+    for column in columns:
+        source = bare_source(column) if column.document and paths_of is not None else None
+        if source is None or paths_of is None:
+            planned.append(_plan_column(column, masks, labels_of, function))
+            below.append(())
+        else:
+            found = _plan_document(source, masks, paths_of(source.schema, source.table), function)
+            planned.append(next((item.mask for item in found if not item.steps), None))
+            below.append(tuple(item for item in found if item.steps))
+    return MaskingPlan(tuple(planned), tuple(below) if any(below) else ())
+
+
+def _plan_document(
+    source: ColumnRef,
+    masks: Mapping[str, frozenset[MaskSpec]],
+    labelled: Sequence[LabelledPath],
+    function: Callable[[MaskSpec], MaskingFunction],
+) -> list[PathMask]:
+    """The masks in a document that is what is stored at ``source``, one for each labelled path in it."""
+    by_steps: dict[tuple[str, ...], set[str]] = {}
+    for path in labelled:
+        if path.label in masks:
+            for steps in remaining(path.steps, source.column):
+                by_steps.setdefault(steps, set()).add(path.label)
+    found = []
+    for steps, labels in by_steps.items():
+        specs = frozenset[MaskSpec]().union(*(masks[label] or {REDACT} for label in labels))
+        found.append(PathMask(steps, ColumnMask(strictest([function(spec) for spec in specs]).spec, frozenset(labels))))
+    return found
 
 
 def _plan_column(

@@ -23,6 +23,7 @@ MAX_SHOWN = 64
 # Letters, digits and hyphens only: whatever else stands behind an "@" is no mail domain, and not shown.
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]")
 _MAX_DOMAIN = 253
+_MASKED_EMAIL = re.compile(r".?\*\*\*@" + _DOMAIN.pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class PartialText:
             return self.run
         return value[: self.first] + self.run + value[len(value) - self.last :]
 
+    def shows(self, text: str) -> bool:
+        """Whether a text is what it makes of some value."""
+        return text == self.run or (
+            len(text) == self.first + len(self.run) + self.last and text.startswith(self.run, self.first)
+        )
+
 
 def partial(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     """``partial``: the first ``first`` and last ``last`` characters of a text, four times ``fill`` for the rest.
@@ -58,13 +65,18 @@ def partial(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
         arguments.refuse("last", 'or "first" must be at least 1; to show nothing, use "redact"')
     # Of two partial masks the one that shows less is the stricter.
     strictness = PARTIAL_STRICTNESS + max(0, 9 - (first + last))
-    return MaskingFunction(spec, strictness, True, _for_text_only, PartialText(first, last, fill * RUN))
+    function = PartialText(first, last, fill * RUN)
+    return MaskingFunction(spec, strictness, True, _for_text_only, function, function.shows)
 
 
 def email(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     """``email``: ``a***@example.com`` for a text that is an e-mail address, ``****`` for other text, else NULL."""
     Arguments(spec).done()
-    return MaskingFunction(spec, EMAIL_STRICTNESS, True, _for_text_only, _mask_email)
+    return MaskingFunction(spec, EMAIL_STRICTNESS, True, _for_text_only, _mask_email, _is_masked_email)
+
+
+def _is_masked_email(text: str) -> bool:
+    return text == REDACTED or _MASKED_EMAIL.fullmatch(text) is not None
 
 
 def _mask_email(value: Value, kind: ValueKind, domain: str) -> Value | None:

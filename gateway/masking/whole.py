@@ -21,13 +21,13 @@ REDACTED = "****"
 def redact(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     """``redact``: ``****`` for text, NULL for everything else. No arguments."""
     Arguments(spec).done()
-    return _whole(spec, _redacted)
+    return _whole(spec, _redacted, REDACTED.__eq__)
 
 
 def null(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     """``null``: NULL for everything. No arguments."""
     Arguments(spec).done()
-    return _whole(spec, _nothing)
+    return _whole(spec, _nothing, _nothing_known)
 
 
 def constant(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
@@ -35,14 +35,22 @@ def constant(spec: MaskSpec, keys: MaskingKeys) -> MaskingFunction:
     arguments = Arguments(spec)
     value = arguments.scalar("value")
     arguments.done()
-    return _whole(spec, partial(_as_kind, value))
+    # Texts only: 0 or true is what anybody might write.
+    shown = value.__eq__ if isinstance(value, str) and value else _nothing_known
+    return _whole(spec, partial(_as_kind, value), shown)
 
 
-def _whole(spec: MaskSpec, replacement: Callable[[ValueKind], Value | None]) -> MaskingFunction:
+def _whole(
+    spec: MaskSpec, replacement: Callable[[ValueKind], Value | None], shows: Callable[[str], bool]
+) -> MaskingFunction:
     def apply(value: Value, kind: ValueKind, domain: str) -> Value | None:
         return replacement(kind)
 
-    return MaskingFunction(spec, STRICTNESS, partial=False, constant=replacement, apply=apply)
+    return MaskingFunction(spec, STRICTNESS, partial=False, constant=replacement, apply=apply, recognises=shows)
+
+
+def _nothing_known(text: str) -> bool:
+    return False
 
 
 def _redacted(kind: ValueKind) -> Value | None:

@@ -10,13 +10,14 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import pluggy
 
 from gateway.domain.decision import AccessRequest, Decision, Effect, SessionContext
 from gateway.domain.identity import Login, PasswordCredentials
-from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
+from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, PathMask, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.statement import ColumnRef
@@ -126,13 +127,14 @@ class Dispatcher:
             )
             if plan is None:
                 continue
-            if len(plan.columns) != len(columns):
+            if len(plan.columns) != len(columns) or (plan.below and len(plan.below) != len(columns)):
                 raise MaskingError(f"plugin {implementation.plugin} planned another number of columns")
             plans.append(plan)
         if not plans:
             raise MaskingError("no plugin planned the masking of the result")
         return MaskingPlan(
-            tuple(self._strictest_mask(masks) for masks in zip(*(p.columns for p in plans), strict=True))
+            tuple(self._strictest_mask(masks) for masks in zip(*(p.columns for p in plans), strict=True)),
+            _joined([plan.below for plan in plans if plan.below]),
         )
 
     def _strictest_mask(self, masks: Sequence[ColumnMask | None]) -> ColumnMask | None:
@@ -178,3 +180,8 @@ class Dispatcher:
         if answer is not None and not isinstance(answer, kind):
             raise PolicyEvaluationError(f"plugin {implementation.plugin}: {hook} answered {type(answer).__name__}")
         return answer
+
+
+def _joined(plans: Sequence[tuple[tuple[PathMask, ...], ...]]) -> tuple[tuple[PathMask, ...], ...]:
+    """All masks inside documents; where several meet, whoever applies them takes the strictest."""
+    return tuple(tuple(unique for unique in dict.fromkeys(chain(*masks))) for masks in zip(*plans, strict=True))

@@ -13,7 +13,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from gateway.domain.statement import Analysis
+from gateway.sql.analyse import analyse
 from gateway.sql.catalog import Catalog, CatalogContents, Column, Relation
+from gateway.sql.mysql.views import MySqlDefinitions
+from gateway.sql.state import MySqlResolution, NameResolution
 from gateway.sql.views import build
 
 _FIRST_OID: Final = 16_384
@@ -21,12 +25,21 @@ _DEFAULT_SCHEMA: Final = "public"
 Key = tuple[str, str]
 
 
-def assumed_catalog(text: str) -> Catalog:
+def assumed_analysis(text: str, protocol: str) -> Analysis:
+    """The facts of a text in a session that has just begun."""
+    if protocol == "mysql":
+        return analyse(
+            text, MySqlResolution(database=_DEFAULT_SCHEMA), assumed_catalog(text, protocol), dialect=protocol
+        )
+    return analyse(text, NameResolution(), assumed_catalog(text), dialect=protocol)
+
+
+def assumed_catalog(text: str, dialect: str = "postgres") -> Catalog:
     """The catalog; one without tables where the text cannot be read, so that nothing in it is resolved."""
     tables: dict[Key, dict[str, None]] = {}
     schemas = {_DEFAULT_SCHEMA}
     try:
-        statements = [item for item in sqlglot.parse(text, dialect="postgres") if item is not None]
+        statements = [item for item in sqlglot.parse(text, dialect=dialect) if item is not None]
     except (SqlglotError, RecursionError):
         statements = []
     for statement in statements:
@@ -36,7 +49,8 @@ def assumed_catalog(text: str) -> Catalog:
         Relation(schema, name, oid, "r", tuple(Column(column, at) for at, column in enumerate(columns or ["id"], 1)))
         for oid, ((schema, name), columns) in enumerate(tables.items(), _FIRST_OID)
     )
-    return build(CatalogContents(relations=relations, schemas=frozenset(schemas)))
+    contents = CatalogContents(relations=relations, schemas=frozenset(schemas))
+    return build(contents, MySqlDefinitions() if dialect == "mysql" else None)
 
 
 def _collect(statement: exp.Expr, tables: dict[Key, dict[str, None]]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from gateway.domain.decision import Effect
 from gateway.domain.statement import Action
-from gateway.policy.documents import Match, PolicyDocument
+from gateway.policy.documents import Limit, Match, PolicyDocument
 from gateway.policy.problems import Problem
 
 _SECTIONS = {"mask": Effect.MASK, "limit": Effect.LIMIT, "approval": Effect.REQUIRE_APPROVAL}
+MIN_WINDOW, MAX_WINDOW = 1.0, 31 * 86400.0
+"""Seconds that a budget may be for."""
 _STATEMENT_KEYS = ("actions", "objects", "functions", "settings")
 
 
@@ -31,12 +33,38 @@ def _check_sections(document: PolicyDocument) -> Iterator[Problem]:
     if document.mask is not None and "inference" in (document.mask.__pydantic_extra__ or {}):
         yield Problem(("mask", "inference"), '"inference" belongs beside "mask", not inside it')
     if document.limit is not None:
-        if document.limit.rows is None and document.limit.timeout is None:
-            yield Problem(("limit",), 'a limit needs "rows" or "timeout"')
-        if document.limit.timeout == 0:
-            yield Problem(("limit", "timeout"), "a timeout of zero would stop every statement; use a deny policy")
-    if document.approval is not None and document.approval.timeout == 0:
-        yield Problem(("approval", "timeout"), "nobody can approve within no time")
+        yield from _check_limit(document, document.limit)
+    if document.approval is not None:
+        for key, why in (
+            ("timeout", "nobody can approve within no time"),
+            ("valid_for", "an approval that is good for no time is none"),
+            ("max_window", "a window of no time is none"),
+        ):
+            if getattr(document.approval, key) == 0:
+                yield Problem(("approval", key), why)
+
+
+def _check_limit(document: PolicyDocument, limit: Limit) -> Iterator[Problem]:
+    if limit == Limit():
+        yield Problem(("limit",), 'a limit needs "rows", "timeout", "changes" or "budget"')
+    if limit.timeout == 0:
+        yield Problem(("limit", "timeout"), "a timeout of zero would stop every statement; use a deny policy")
+    budget = limit.budget
+    if budget is None:
+        return
+    if budget.statements is None and budget.rows is None and budget.cells is None:
+        yield Problem(("limit", "budget"), 'a budget needs "statements", "rows" or "cells"')
+    if not MIN_WINDOW <= budget.per <= MAX_WINDOW:
+        yield Problem(("limit", "budget", "per"), "a budget is for a span of 1s to 31d")
+    if budget.cells is not None:
+        if document.match.labels is None:
+            yield Problem(("match",), 'a budget of cells needs "labels": it says which cells are counted')
+        for key in (*_STATEMENT_KEYS, "when"):
+            if getattr(document.match, key) is not None:
+                # As with masks: a statement must not be able to talk its way out of being counted.
+                yield Problem(
+                    ("match", key), f'a budget of cells holds for every statement; it cannot depend on "{key}"'
+                )
 
 
 def _check_match(document: PolicyDocument) -> Iterator[Problem]:

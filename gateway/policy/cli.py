@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.errors import ConfigurationError, GatewayError
+from gateway.errors import AuditError, ConfigurationError, GatewayError
 
 if TYPE_CHECKING:
     from gateway.domain.resource import Resource
@@ -149,6 +150,110 @@ def explain(
         print_explanation(explanation, Console(highlight=False, soft_wrap=True))
 
 
+@policy_app.command()
+def replay(
+    config: ConfigOption = DEFAULT_CONFIG,
+    policies: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--policies", "-f", help="Files whose policies take the place of the configuration's.", dir_okay=False
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Compare with this configuration, not with what was decided.", dir_okay=False),
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", help="The audit log; left out: the one in the data_dir.", file_okay=False)
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="How far back: 12h, 7d, or a time such as 2026-11-01.")] = "7d",
+    until: Annotated[str | None, typer.Option("--until", help="Where to end, in the same form.")] = None,
+    principal: Annotated[str | None, typer.Option("--principal", "-p", help="Only this one's statements.")] = None,
+    resource: Annotated[str | None, typer.Option("--resource", "-r", help="Only statements on this resource.")] = None,
+    enforce: Annotated[
+        list[str] | None, typer.Option("--enforce", help="Take a warn or draft policy as if it were enforced.")
+    ] = None,
+    enforce_all: Annotated[bool, typer.Option("--enforce-all", help="Take all of them so.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")] = False,
+) -> None:
+    """Ask a candidate set of policies about the recorded past: what would it have decided differently?
+
+    Every recorded statement is decided again by the candidate, from the facts that the audit keeps. No database and no
+    secret is needed. Exit status: 0 nothing changes, 2 something does; 1 where the candidate or the log cannot be read.
+
+    Examples:
+
+        querygate policy replay --config candidate.yaml --since 7d
+
+        querygate policy replay --policies policies.yaml --since 30d --json
+
+        querygate policy replay --enforce no-select-star --since 7d
+
+        querygate policy replay --config candidate.yaml --against querygate.yaml --audit /var/lib/querygate/audit
+    """
+    import json
+
+    from gateway.audit.events import EventFilter
+    from gateway.audit.reader import iter_events
+    from gateway.config.outline import load_outline
+    from gateway.policy.recorded import RecordedStatement, read_statement
+    from gateway.policy.replay import Candidate, unknown_policies
+    from gateway.policy.replay import replay as work_out
+    from gateway.policy.replay_text import print_replay, replay_document
+
+    try:
+        outline = load_outline(config, policies=policies or [])
+        if wrong := unknown_policies(enforce or [], outline):
+            raise ConfigurationError(f"--enforce: there is no policy {', '.join(wrong)}")
+        candidate = Candidate(outline, enforce=enforce or [], enforce_all=enforce_all)
+        other = None if against is None else Candidate(load_outline(against))
+        wanted = EventFilter(
+            principal=principal,
+            resource=resource,
+            since=_moment(since),
+            until=None if until is None else _moment(until),
+        )
+
+        def recorded() -> Iterator[RecordedStatement | None]:
+            for found in iter_events(audit or outline.data_dir / "audit", wanted):
+                try:
+                    statement = read_statement(found.line)
+                except ValueError:
+                    yield None
+                    continue
+                if statement is not None:
+                    yield statement
+
+        result = work_out(recorded(), candidate, against=other)
+    except (ConfigurationError, AuditError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(replay_document(result), indent=2, ensure_ascii=False))
+    else:
+        print_replay(result, Console(highlight=False))
+    if result.differences:
+        raise typer.Exit(2)
+
+
+def _moment(text: str) -> int:
+    """A time, or how long ago, as Unix milliseconds."""
+    import time
+    from datetime import UTC, datetime
+
+    from gateway.policy.units import parse_duration
+
+    try:
+        return int((time.time() - parse_duration(text)) * 1000)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f'"{text}" is neither a duration such as 7d nor a time such as 2026-11-01') from None
+    return int((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def _documents(
     files: list[Path], config: Path | None, library: list[str], *, all_library: bool
 ) -> list[PolicyDocument]:
@@ -164,11 +269,9 @@ def _documents(
 
 
 def _analyse(text: str, resource: Resource) -> Analysis:
-    from gateway.policy.assumed import assumed_catalog
-    from gateway.sql.analyse import analyse
-    from gateway.sql.state import NameResolution
+    from gateway.policy.assumed import assumed_analysis
 
-    return analyse(text, NameResolution(), assumed_catalog(text), dialect=resource.protocol)
+    return assumed_analysis(text, resource.protocol)
 
 
 def _line(result: SampleResult, document: PolicyDocument) -> str:

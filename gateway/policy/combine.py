@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from gateway.domain.approval import ApprovalRule
+from gateway.domain.budget import Budget
 from gateway.domain.decision import Decision, Effect, Obligations
 from gateway.domain.masking import MaskSpec
 
@@ -39,13 +41,27 @@ def join_obligations(parts: Iterable[Obligations]) -> Obligations:
     row_limit: int | None = None
     timeout: float | None = None
     inference = True
+    approvals: frozenset[ApprovalRule] = frozenset()
+    changes: int | None = None
+    budgets: frozenset[Budget] = frozenset()
     for part in parts:
+        approvals |= part.approvals
         for label, specs in part.masks.items():
             masks[label] = masks.get(label, frozenset()) | specs
         row_limit = smaller(row_limit, part.row_limit)
         timeout = smaller(timeout, part.timeout)
         inference = inference and part.inference
-    return Obligations(masks=MappingProxyType(masks), row_limit=row_limit, timeout=timeout, inference=inference)
+        changes = smaller(changes, part.changes)
+        budgets |= part.budgets
+    return Obligations(
+        masks=MappingProxyType(masks),
+        row_limit=row_limit,
+        timeout=timeout,
+        inference=inference,
+        approvals=approvals,
+        changes=changes,
+        budgets=budgets,
+    )
 
 
 def smaller(left: N | None, right: N | None) -> N | None:

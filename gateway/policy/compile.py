@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from gateway.domain.approval import ApprovalRule
 from gateway.domain.decision import Effect, Mode
 from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal, PrincipalKind
@@ -55,7 +56,7 @@ class CompiledPolicy:
     """Whether it speaks of the session as a whole: nothing in it looks at a statement."""
     mask: MaskSpec | None
     limit: Limit | None
-    approval: Approval | None
+    approval: ApprovalRule | None
     inference: bool
     """False where a mask policy forbids to infer from labelled columns."""
 
@@ -63,6 +64,11 @@ class CompiledPolicy:
     def volatile(self) -> bool:
         """Whether the answer may differ between two equal requests."""
         return self.condition is not None and "now" in self.condition.reads
+
+    @property
+    def counts_cells(self) -> bool:
+        """Whether it has a budget of labelled cells."""
+        return self.limit is not None and self.limit.budget is not None and self.limit.budget.cells is not None
 
     def covers_principal(self, principal: Principal) -> bool:
         """Whether who asks is matched, conditions aside."""
@@ -107,6 +113,11 @@ class CompiledPolicySet:
     by_name: Mapping[str, CompiledPolicy]
     scopes: ScopeCache = field(repr=False)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a statement could have to wait for an approval."""
+        return any(policy.approval is not None for policy in self.policies)
+
 
 class ScopeCache:
     """Policies by who asks for what: the part of a match that does not depend on the statement.
@@ -145,13 +156,15 @@ class ScopeCache:
 class Scope:
     """The policies for one principal on one resource, split by what they do and by the actions that they look at."""
 
-    __slots__ = ("_by_actions", "_masks", "allowing", "masking", "restricting")
+    __slots__ = ("_by_actions", "_cells", "_masks", "allowing", "counting", "masking", "restricting")
 
     def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
         found = tuple(policies)
         self.allowing = tuple(p for p in found if p.effect is Effect.ALLOW)
         self.masking = tuple(p for p in found if p.effect is Effect.MASK)
         self.restricting = tuple(p for p in found if p.effect not in (Effect.ALLOW, Effect.MASK))
+        self.counting = tuple(p for p in found if p.counts_cells)
+        self._cells: dict[frozenset[str], tuple[tuple[CompiledPolicy, frozenset[str]], ...]] = {}
         self._by_actions: dict[frozenset[Action], tuple[tuple[CompiledPolicy, ...], tuple[CompiledPolicy, ...]]] = {}
         self._masks: dict[frozenset[str], tuple[tuple[CompiledPolicy, frozenset[str]], ...]] = {}
 
@@ -169,10 +182,24 @@ class Scope:
     def masks(self, labels: frozenset[str]) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
         """Mask policies with those of the labels that each is about."""
         if (found := self._masks.get(labels)) is None:
-            pairs = ((p, p.labels.select(labels)) for p in self.masking if p.labels is not None)
-            found = tuple((policy, selected) for policy, selected in pairs if selected)
+            found = _about(self.masking, labels)
             remember(self._masks, labels, found, limit=256)
         return found
+
+    def cells(self, labels: frozenset[str]) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
+        """Policies with a budget of cells, with those of the labels that each counts."""
+        if (found := self._cells.get(labels)) is None:
+            found = _about(self.counting, labels)
+            remember(self._cells, labels, found, limit=256)
+        return found
+
+
+def _about(
+    policies: Iterable[CompiledPolicy], labels: frozenset[str]
+) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
+    """Policies with those of the labels that each is about, if there are any."""
+    pairs = ((policy, policy.labels.select(labels)) for policy in policies if policy.labels is not None)
+    return tuple((policy, selected) for policy, selected in pairs if selected)
 
 
 K = TypeVar("K")
@@ -271,8 +298,23 @@ def _compile(document: PolicyDocument, condition: Condition | None) -> CompiledP
             lambda mask: MaskSpec(mask.function, tuple(sorted((mask.__pydantic_extra__ or {}).items()))),
         ),
         limit=document.limit,
-        approval=document.approval,
+        approval=_optional(document.approval, lambda approval: _approval_rule(document.name, approval)),
         inference=document.inference != "deny",
+    )
+
+
+def _approval_rule(policy: str, approval: Approval) -> ApprovalRule:
+    return ApprovalRule(
+        policy=policy,
+        approvers=frozenset(approval.approvers),
+        count=approval.count,
+        timeout=approval.timeout,
+        valid_for=approval.valid_for,
+        hold=approval.hold,
+        reason=approval.reason,
+        scopes=frozenset(approval.scopes),
+        max_window=approval.max_window,
+        break_glass=frozenset(approval.break_glass or ()),
     )
 
 

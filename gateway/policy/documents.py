@@ -20,6 +20,7 @@ from pydantic import (
     StrictStr,
 )
 
+from gateway.domain.approval import GrantScope
 from gateway.domain.decision import Effect, Mode
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.statement import ACTION_GROUPS, Action, Predicate
@@ -109,23 +110,43 @@ class Mask(Document):
     function: Text
 
 
+class BudgetDocument(Document):
+    """What a principal may have in any span of ``per`` (seconds), over all its sessions and those of its agents.
+
+    ``cells`` are unmasked values of columns with the labels that the policy matches.
+    """
+
+    statements: Annotated[StrictInt, Field(ge=0)] | None = None
+    rows: Annotated[StrictInt, Field(ge=0)] | None = None
+    cells: Annotated[StrictInt, Field(ge=0)] | None = None
+    per: Duration
+
+
 class Limit(Document):
-    """``rows`` that a statement may return and ``timeout`` (seconds) that it may run."""
+    """``rows`` that a statement may return, ``timeout`` (seconds) that it may run, ``changes``: rows that it may
+    insert, change or delete, and a ``budget`` for a span of time."""
 
     rows: Annotated[StrictInt, Field(ge=0)] | None = None
     timeout: Duration | None = None
+    changes: Annotated[StrictInt, Field(ge=0)] | None = None
+    budget: BudgetDocument | None = None
 
 
 class Approval(Document):
-    """Who may approve: ``count`` members of the groups ``approvers``, within ``timeout`` (seconds).
+    """Who may approve, and how far an approval goes; ``gateway.domain.approval.ApprovalRule`` says what each key means.
 
-    ``reason`` True asks the requester to say why.
+    Durations are in seconds. ``scopes`` are what an approver may choose from.
     """
 
     approvers: ExactNames
     timeout: Duration = 600.0
     count: Annotated[StrictInt, Field(ge=1, le=10)] = 1
     reason: StrictBool = False
+    hold: StrictBool = True
+    valid_for: Duration = 3600.0
+    scopes: Annotated[tuple[GrantScope, ...], BeforeValidator(_as_list), Field(min_length=1)] = (GrantScope.ONCE,)
+    max_window: Duration = 3600.0
+    break_glass: ExactNames | None = None
 
 
 class SamplePrincipal(Document):

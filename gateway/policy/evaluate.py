@@ -14,11 +14,12 @@ The combining rule, in one place:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from gateway.domain.budget import Budget
 from gateway.domain.decision import AccessRequest, Decision, Effect, Mode, Obligations, PolicyHit
 from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal
@@ -26,9 +27,9 @@ from gateway.domain.statement import StatementFacts
 from gateway.policy.combine import smaller, strictest, unique
 from gateway.policy.compile import CompiledPolicy, CompiledPolicySet, Scope
 from gateway.policy.conditions import Bindings, CelInput, Condition
+from gateway.policy.documents import BudgetDocument
 from gateway.policy.facts import Coverage, StatementView
 
-_NOTHING: Final = Obligations()
 _WARNINGS: Final = {
     Effect.DENY: "a policy that is not enforced yet would refuse this statement",
     Effect.REQUIRE_APPROVAL: "a policy that is not enforced yet would hold this statement for approval",
@@ -47,23 +48,28 @@ def evaluate(policies: CompiledPolicySet, request: AccessRequest, *, now: dateti
 
 def evaluate_session(policies: CompiledPolicySet, request: AccessRequest) -> Decision:
     """Whether the principal, and everybody it acts for, may use the resource at all. The statement is not looked at."""
-    scopes = [policies.scopes.of(principal, request.resource) for principal in request.principal.chain()]
-    return strictest([_decide_session(scope, request) for scope in scopes])
+    return strictest(
+        [
+            _decide_session(policies.scopes.of(principal, request.resource), request, principal)
+            for principal in request.principal.chain()
+        ]
+    )
 
 
 def _evaluate(policies: CompiledPolicySet, request: AccessRequest, principal: Principal, now: datetime) -> Decision:
     scope = policies.scopes.of(principal, request.resource)
     if request.analysis is None or not request.analysis.statements:
         # A text without a statement (an empty query, a comment) does nothing beyond being in the session.
-        return _decide_session(scope, request)
+        return _decide_session(scope, request, principal)
     context = _Context(policies, request, principal, now)
     return strictest([_decide(scope, request, facts, context) for facts in request.analysis.statements])
 
 
-def _decide_session(scope: Scope, request: AccessRequest) -> Decision:
+def _decide_session(scope: Scope, request: AccessRequest, principal: Principal) -> Decision:
     """Whether the principal may come in at all: something may be allowed, and nothing forbids all of it.
 
-    Masks are given as if every condition held, so that nobody's session is taken for unmasked by the time of day.
+    Masks and budgets of cells are given as if every condition held, so that nobody's session is taken for unmasked by
+    the time of day.
     """
     hits: list[PolicyHit] = []
     denied: CompiledPolicy | None = None
@@ -89,27 +95,29 @@ def _decide_session(scope: Scope, request: AccessRequest) -> Decision:
         Effect.ALLOW,
         "a policy allows something on the resource",
         hits=tuple(hits),
-        obligations=Obligations(masks=masks, inference=inference) if masks else _NOTHING,
+        obligations=Obligations(
+            masks=masks, inference=inference, budgets=frozenset(_cell_budgets(scope, request, principal))
+        ),
     )
 
 
 class _Context:
     """What is bound to the condition variables, made when the first condition asks."""
 
-    __slots__ = ("_now", "_policies", "_principal", "_request", "_shared")
+    __slots__ = ("_now", "_policies", "_request", "_shared", "principal")
 
     def __init__(
         self, policies: CompiledPolicySet, request: AccessRequest, principal: Principal, now: datetime
     ) -> None:
         self._policies = policies
         self._request = request
-        self._principal = principal
+        self.principal = principal
         self._now = now
         self._shared: dict[str, CelInput] | None = None
 
     def bind(self, view: StatementView) -> Bindings:
         if self._shared is None:
-            self._shared = _request_variables(self._request, self._principal, self._now)
+            self._shared = _request_variables(self._request, self.principal, self._now)
         return self._policies.engine.bind(self._shared | view.variables(self._policies.variables))
 
 
@@ -148,9 +156,11 @@ def _decide(scope: Scope, request: AccessRequest, facts: StatementFacts, context
     hits: list[PolicyHit] = []
     warnings: list[str] = []
     denied: CompiledPolicy | None = None
-    held: CompiledPolicy | None = None
+    held: list[CompiledPolicy] = []
     row_limit: int | None = None
     timeout: float | None = None
+    changes: int | None = None
+    budgets = set(_cell_budgets(scope, request, context.principal))
 
     restricting, allowing = scope.for_actions(view.actions)
     for policy in restricting:
@@ -164,12 +174,15 @@ def _decide(scope: Scope, request: AccessRequest, facts: StatementFacts, context
             case Effect.DENY:
                 denied = denied or policy
             case Effect.REQUIRE_APPROVAL:
-                held = held or policy
+                held.append(policy)
                 if answer is True and view.proves(policy):
                     coverage.add(policy)
             case Effect.LIMIT if policy.limit is not None:
                 row_limit = smaller(row_limit, policy.limit.rows)
                 timeout = smaller(timeout, policy.limit.timeout)
+                changes = smaller(changes, policy.limit.changes)
+                if policy.limit.budget is not None:
+                    budgets.add(_budget(policy, policy.limit.budget, context.principal))
             case _:
                 # An effect that nobody here knows how to carry out.
                 denied = denied or policy
@@ -204,21 +217,31 @@ def _decide(scope: Scope, request: AccessRequest, facts: StatementFacts, context
         reason=reason,
         message=message,
         hits=tuple(hits),
-        obligations=Obligations(masks=masks, row_limit=row_limit, timeout=timeout, inference=inference),
+        obligations=Obligations(
+            masks=masks,
+            row_limit=row_limit,
+            timeout=timeout,
+            inference=inference,
+            approvals=frozenset(policy.approval for policy in held if policy.approval is not None),
+            changes=changes,
+            budgets=frozenset(budgets),
+        ),
         cacheable=answers.cacheable,
         warnings=unique(warnings),
     )
 
 
 def _conclude(
-    denied: CompiledPolicy | None, held: CompiledPolicy | None, coverage: Coverage
+    denied: CompiledPolicy | None, held: list[CompiledPolicy], coverage: Coverage
 ) -> tuple[Effect, str, str | None]:
     if denied is not None:
         return Effect.DENY, f"denied by policy {denied.name}", denied.message
     if not coverage.complete:
         return Effect.DENY, f"no policy allows {', '.join(coverage.missing)} here", None
-    if held is not None:
-        return Effect.REQUIRE_APPROVAL, f"approval required by policy {held.name}", held.message
+    if held:
+        names = ", ".join(policy.name for policy in held)
+        message = next((policy.message for policy in held if policy.message), None)
+        return Effect.REQUIRE_APPROVAL, f"approval required by policy {names}", message
     return Effect.ALLOW, "allowed by policy", None
 
 
@@ -234,6 +257,19 @@ def _collect_masks(
         for label in labels:
             found.setdefault(label, set()).add(policy.mask)
     return MappingProxyType({label: frozenset(specs) for label, specs in found.items()}), inference
+
+
+def _cell_budgets(scope: Scope, request: AccessRequest, principal: Principal) -> Iterator[Budget]:
+    """Budgets of cells hold whatever a statement seems to touch, as masks do."""
+    for policy, labels in scope.cells(request.resource_labels):
+        if policy.mode is Mode.ENFORCE and policy.limit is not None and policy.limit.budget is not None:
+            budget = policy.limit.budget
+            yield Budget(policy.name, principal.name, budget.per, cells=budget.cells, labels=labels)
+
+
+def _budget(policy: CompiledPolicy, budget: BudgetDocument, principal: Principal) -> Budget:
+    """The budget of statements and rows of a policy that may apply."""
+    return Budget(policy.name, principal.name, budget.per, statements=budget.statements, rows=budget.rows)
 
 
 def _warn(policy: CompiledPolicy, warnings: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gateway.domain.budget import Budget
 from gateway.domain.decision import Decision
 from gateway.domain.masking import ColumnMask, MaskSpec
 from gateway.domain.principal import Principal
@@ -143,6 +144,8 @@ def _decision(decision: Decision) -> dict[str, object]:
             "inference": obligations.inference,
             "row_limit": obligations.row_limit,
             "timeout": obligations.timeout,
+            "changes": obligations.changes,
+            "budgets": show_budgets(obligations.budgets),
         },
     }
 
@@ -150,6 +153,17 @@ def _decision(decision: Decision) -> dict[str, object]:
 def show_masks(masks: Mapping[str, frozenset[MaskSpec]]) -> dict[str, list[str]]:
     """The functions by label, in order."""
     return {label: sorted(map(show_mask, masks[label])) for label in sorted(masks)}
+
+
+def show_budgets(budgets: Iterable[Budget]) -> list[str]:
+    """Budgets in words: ``30 cells (pii.email) in 3600 s, of sam@example.com by few-emails``."""
+    shown: list[str] = []
+    for budget in budgets:
+        kinds = (("statements", budget.statements), ("rows", budget.rows), ("cells", budget.cells))
+        amounts = ", ".join(f"{amount} {kind}" for kind, amount in kinds if amount is not None)
+        labels = f" ({', '.join(sorted(budget.labels))})" if budget.labels else ""
+        shown.append(f"{amounts}{labels} in {budget.window:g} s, of {budget.owner} by {budget.policy}")
+    return sorted(shown)
 
 
 def show_mask(spec: MaskSpec) -> str:

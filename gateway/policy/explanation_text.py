@@ -14,6 +14,7 @@ from gateway.policy.explanation import (
     ExplainedColumn,
     ExplainedStatement,
     Explanation,
+    show_budgets,
     show_mask,
     show_masks,
 )
@@ -116,6 +117,10 @@ def _print_decision(decision: Decision, console: Console) -> None:
         _field(console, "row limit", str(obligations.row_limit))
     if obligations.timeout is not None:
         _field(console, "timeout", f"{obligations.timeout:g} s")
+    if obligations.changes is not None:
+        _field(console, "changes", f"at most {obligations.changes} rows")
+    for budget in show_budgets(obligations.budgets):
+        _field(console, "budget", budget)
 
 
 def _role(hit: PolicyHit) -> str:

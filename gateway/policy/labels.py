@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from gateway.domain.statement import ColumnRef
 from gateway.policy.compile import remember
 from gateway.policy.globs import glob_regex
+from gateway.policy.paths import WHOLE, LabelledPath, reached
 
 _ANYTHING: Final = "[^\0]*"
 _REMEMBERED: Final = 65_536
@@ -49,34 +51,53 @@ class Classification:
         """The pattern as it was written."""
         return f"{self.schema}.{self.table}.{self.column}"
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The last part, step by step."""
+        return tuple(self.column.split("."))
+
+    def table_regex(self) -> str:
+        """Over ``schema NUL table``."""
+        return f"{glob_regex(self.schema)}\0{glob_regex(self.table)}"
+
     def regex(self) -> str:
-        """Over ``schema NUL table NUL column``."""
-        column = _path_regex(self.column) if self.path else glob_regex(self.column)
-        return f"{glob_regex(self.schema)}\0{glob_regex(self.table)}\0{column}"
+        """Over ``schema NUL table NUL column``, for a column of a table; for a document, also what is below."""
+        return f"{self.table_regex()}\0(?:{glob_regex(self.column)}(?:\\.{_ANYTHING})?|{re.escape(WHOLE)})"
+
+    def covers(self, column: ColumnRef) -> bool:
+        """Whether a column or path carries the label."""
+        if not self.path:
+            return _compiled(self.regex()).fullmatch(_text(column)) is not None
+        if _compiled(self.table_regex()).fullmatch(f"{column.schema}\0{column.table}") is None:
+            return False
+        return column.column == WHOLE or bool(reached(self.steps, column.column))
 
 
 class LabelIndex:
     """The classifications of one resource, made ready for look-ups. Look-ups are remembered, up to a bound."""
 
-    __slots__ = ("_known", "_patterns", "all_labels", "classifications")
+    __slots__ = ("_known", "_paths", "_patterns", "all_labels", "classifications")
 
     def __init__(self, classifications: Iterable[Classification]) -> None:
         self.classifications = tuple(classifications)
         by_label: dict[str, list[str]] = {}
         for item in self.classifications:
-            by_label.setdefault(item.label, []).append(item.regex())
+            if not item.path:
+                by_label.setdefault(item.label, []).append(item.regex())
+        self._paths = tuple(item for item in self.classifications if item.path)
         self._patterns = tuple(
             (label, re.compile("(?:" + "|".join(patterns) + ")", re.IGNORECASE).fullmatch)
             for label, patterns in by_label.items()
         )
-        self.all_labels = frozenset(by_label)
+        self.all_labels = frozenset(item.label for item in self.classifications)
         self._known: dict[ColumnRef, frozenset[str]] = {}
 
     def labels_of(self, column: ColumnRef) -> frozenset[str]:
         """The labels of one column; empty for an unclassified one."""
         if (found := self._known.get(column)) is None:
-            text = f"{column.schema}\0{column.table}\0{column.column}"
+            text = _text(column)
             found = frozenset(label for label, matches in self._patterns if matches(text) is not None)
+            found |= frozenset(item.label for item in self._paths if item.covers(column))
             remember(self._known, column, found, limit=_REMEMBERED)
         return found
 
@@ -91,18 +112,25 @@ class LabelIndex:
         found = ((column, self.labels_of(column)) for column in columns)
         return MappingProxyType({column: labels for column, labels in found if labels})
 
-    def unmatched(self, columns: Iterable[ColumnRef]) -> tuple[Classification, ...]:
-        """Classifications that no column of a catalog matches: probably misspelt, so that nothing is protected."""
-        texts = [f"{column.schema}\0{column.table}\0{column.column}" for column in columns]
+    def paths(self, schema: str, table: str) -> tuple[LabelledPath, ...]:
+        """The labelled paths of a collection, whether it has documents with them or not."""
+        name = f"{schema}\0{table}"
         return tuple(
-            item
+            LabelledPath(item.steps, item.label)
             for item in self.classifications
-            if not any(map(re.compile(item.regex(), re.IGNORECASE).fullmatch, texts))
+            if _compiled(item.table_regex()).fullmatch(name) is not None
         )
 
+    def unmatched(self, columns: Iterable[ColumnRef]) -> tuple[Classification, ...]:
+        """Classifications that no column of a catalog matches: probably misspelt, so that nothing is protected."""
+        known = tuple(columns)
+        return tuple(item for item in self.classifications if not any(map(item.covers, known)))
 
-def _path_regex(path: str) -> str:
-    steps = [glob_regex(step).replace(_ANYTHING, "[^\0.]*") for step in path.split(".")]
-    above = ["\\.".join(steps[:length]) for length in range(1, len(steps))]
-    whole = "\\.".join(steps) + "(?:\\." + _ANYTHING + ")?"
-    return "(?:" + "|".join([*above, whole]) + ")"
+
+def _text(column: ColumnRef) -> str:
+    return f"{column.schema}\0{column.table}\0{column.column}"
+
+
+@lru_cache(maxsize=4096)
+def _compiled(regex: str) -> re.Pattern[str]:
+    return re.compile(regex, re.IGNORECASE)

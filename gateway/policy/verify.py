@@ -143,7 +143,9 @@ def _acts(document: PolicyDocument, decision: Decision) -> bool:
         case Effect.MASK:
             return bool(decision.obligations.masks)
         case Effect.LIMIT:
-            return decision.obligations.row_limit is not None or decision.obligations.timeout is not None
+            given = decision.obligations
+            limits = (given.row_limit, given.timeout, given.changes)
+            return bool(given.budgets) or any(limit is not None for limit in limits)
 
 
 def _object(name: str, *, kind: str = "table") -> ObjectRef:

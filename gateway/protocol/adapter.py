@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gateway.domain.decision import Effect as PolicyEffect
 from gateway.domain.masking import MaskingFunction, MaskSpec
@@ -14,6 +14,9 @@ from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Analysis, ColumnRef
 from gateway.errors import GatewayError
 from gateway.protocol.effects import Ask, Effect
+
+State = TypeVar("State", bound=Hashable)
+"""A protocol's own session state."""
 
 # --- before a session: exact reads on the raw socket, so that no byte sent in clear can end up inside TLS -----------
 
@@ -44,6 +47,8 @@ class StartTls:
     """Hand the socket to TLS; nothing may be read in clear after this. ``alpn`` must be what the client selected."""
 
     alpn: str | None = None
+    initial: bytes = b""
+    """For the relay, before whatever comes through TLS: what the preamble itself said and was told."""
 
 
 PreambleStep = Peek | ReadExactly | Write | StartTls
@@ -65,6 +70,8 @@ class UpstreamHandle:
     tls: bool
     certificate: bytes | None = None
     """DER of the server's certificate, for channel binding."""
+    greeting: bytes = b""
+    """What the server said before TLS, where it speaks first (see ``optional.ServerSpeaksFirst``)."""
 
 
 class CatalogView(Protocol):
@@ -93,6 +100,9 @@ class RulingBook(Protocol):
 
     def find(self, state: Hashable, key: bytes) -> Ruling | None:
         """The ruling for a statement's bytes in a session state, by exact text or by template. Well under 1 µs."""
+
+    def intern(self, state: State) -> State:
+        """The object that stands for all session states equal to this one; ``find`` knows it without comparing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 ``Send`` and ``Close`` are done at once and in order. An ``Ask`` pauses the side it names (its later bytes wait in the
 relay's buffer) until the driver comes back with ``Relay.answer``; the other side goes on.
+
+The three that every statement needs have their ``__init__`` written out: what the decorator writes is not compiled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gateway.domain.audit import SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
@@ -17,19 +20,28 @@ from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Analysis
 
+if TYPE_CHECKING:
+    from gateway.protocol.adapter import Relay
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(slots=True, eq=False, init=False)
 class SendDownstream:
     """Bytes for the client. Pieces of one burst are coalesced into one write."""
 
     data: bytes | bytearray | memoryview
 
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self.data = data
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(slots=True, eq=False, init=False)
 class SendUpstream:
     """Bytes for the database."""
 
     data: bytes | bytearray | memoryview
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self.data = data
 
 
 @dataclass(slots=True, eq=False)
@@ -39,11 +51,14 @@ class Close:
     error: Exception | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Record:
     """A statement has ended (or is about to begin, for an intent)."""
 
     record: StatementRecord
+
+    def __init__(self, record: StatementRecord) -> None:
+        self.record = record
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +84,25 @@ class SetDeadline:
 
     seconds: float | None
     token: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Watching:
+    """The client watches the server without logging in, as drivers of some databases do: no login is due.
+
+    It stays among those who have proved nothing, of whom the oldest are sent away when there are too many.
+    """
+
+
+@dataclass(slots=True, eq=False)
+class BeginAgain:
+    """The client wants to log in anew on the same connection, perhaps as somebody else.
+
+    The session ends, its connection to the database with it, and another one begins in its place; ``make`` makes the
+    relay for its id. Nothing is carried over but what that relay was given.
+    """
+
+    make: Callable[[str], Relay]
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +137,8 @@ class AskOpen:
     resource: str
     database: str | None
     """The upstream's database as the client asked for it; None means the resource's own."""
+    options: Hashable = None
+    """For ``ServerSpeaksFirst.upstream_greeting``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +151,8 @@ class AskRuling:
     """What the relay will look the ruling up by (the text's bytes); None keeps the ruling out of the cache."""
     facts: Analysis | None = None
     """An ``Analysis`` that the protocol made itself, for operations without a text."""
+    template: bool = False
+    """Whether ``key`` stands for all texts with other literals: not kept where policies look at the text."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,6 +173,33 @@ class AskCommit:
 
 
 @dataclass(slots=True, eq=False)
+class AskApproval:
+    """May this execution run, now that its ruling says that humans have to approve it?
+
+    Asked before the intent is recorded. Answers: first ``ApprovalPending`` where it has to wait (the question stays
+    open, the client goes on being read so that its hanging up is noticed), then ``ApprovalNote`` (go on) or an
+    exception. ``parameters`` are the bound parameters as they came, ``state`` is what the ruling was asked with.
+    """
+
+    record: StatementRecord
+    state: Hashable
+    parameters: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPending:
+    """The statement waits. ``text`` is for the client, where the protocol can tell it anything."""
+
+    request: str
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class WithdrawApproval:
+    """The client no longer wants what waits for an approval; the question will not be answered."""
+
+
+@dataclass(slots=True, eq=False)
 class AskCancel:
     """A cancel request came in: cancel the session with this key. Answer: always None, so that nobody can try keys."""
 
@@ -147,7 +212,49 @@ class AskCancelUpstream:
     after the answer can be hit by it."""
 
 
-Ask = AskLogin | AskAuthenticate | AskOpen | AskRuling | AskPlan | AskCommit | AskCancel | AskCancelUpstream
+@dataclass(slots=True, eq=False)
+class AskKill:
+    """Cancel what a session of the same principal on the same resource runs, or end that session (``hard``).
+
+    ``thread`` is one of its numbers (``optional.HasThreads``). Answer: whether there is such a session.
+    """
+
+    thread: int
+    hard: bool
+
+
+@dataclass(slots=True, eq=False)
+class AskReconnect:
+    """Close the connection to the database and open another one for the same session, as after a change of primary.
+
+    Answer: ``UpstreamHandle`` of a connection on which nothing has been said, or an exception.
+    """
+
+
+Ask = (
+    AskLogin
+    | AskAuthenticate
+    | AskOpen
+    | AskRuling
+    | AskPlan
+    | AskApproval
+    | AskCommit
+    | AskCancel
+    | AskCancelUpstream
+    | AskKill
+    | AskReconnect
+)
 Effect = (
-    SendDownstream | SendUpstream | Close | Record | RecordSession | Identified | SetDeadline | CatalogChanged | Ask
+    SendDownstream
+    | SendUpstream
+    | Close
+    | Record
+    | RecordSession
+    | Identified
+    | SetDeadline
+    | Watching
+    | BeginAgain
+    | CatalogChanged
+    | WithdrawApproval
+    | Ask
 )

@@ -1,17 +1,18 @@
 """What a protocol plugin may offer beyond ``ProtocolAdapter``: the host asks with ``isinstance`` and does without.
 
-Nothing that serves sessions depends on these; the commands that look at a database do.
+The commands that look at a database depend on the first ones, sessions of some protocols on the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from gateway.domain.resource import Resource, UpstreamCredentials
-from gateway.protocol.adapter import Exchange, UpstreamHandle
+from gateway.domain.statement import StatementFacts
+from gateway.protocol.adapter import Exchange, Preamble, UpstreamHandle
 
 MAX_SAMPLE_CHARACTERS = 256
 """Characters of one sampled value; what is longer is cut by the database."""
@@ -81,6 +82,17 @@ class SamplesValues(Protocol):
 
 
 @runtime_checkable
+class FollowsPrimary(Protocol):
+    """Knows a database that moves between servers: asks one of them where it is now."""
+
+    def members(self, resource: Resource) -> tuple[tuple[str, int], ...]:
+        """Every address (host, port) that is worth asking; one means that there is nothing to follow."""
+
+    def locate(self, resource: Resource, address: tuple[str, int]) -> Exchange:
+        """Ask the server at ``address``, without logging in. Returns the (host, port) of the primary, or None."""
+
+
+@runtime_checkable
 class TellsInitialState(Protocol):
     """Knows in what state a session begins."""
 
@@ -88,3 +100,48 @@ class TellsInitialState(Protocol):
         self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
     ) -> Exchange:
         """Log in, ask, log out. Returns what ``AskRuling.state`` is for the first statement of a session."""
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """A protocol whose databases can say how much a statement is about without running it."""
+
+    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+        """Whether asking about the statement is sure to do nothing but answer."""
+
+    def estimate(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        text: str,
+        state: Hashable,
+    ) -> Exchange:
+        """Log in, ask the planner, log out; returns a number of rows, or None where it does not say."""
+
+
+@runtime_checkable
+class ServerSpeaksFirst(Protocol):
+    """A protocol in which the database greets before anything else, and what is asked for before TLS binds."""
+
+    def upstream_greeting(self, options: Hashable, *, tls: bool) -> Preamble:
+        """Takes the place of ``upstream_preamble``; what it returns (or gives to ``StartTls``) becomes
+        ``UpstreamHandle.greeting``. ``options`` are those of ``AskOpen``, None for the gateway's own connections."""
+
+
+@runtime_checkable
+class CancelsByExchange(Protocol):
+    """A protocol in which cancelling takes a login."""
+
+    def cancel_exchange(self, credentials: UpstreamCredentials, handle: UpstreamHandle, key: bytes) -> Exchange:
+        """Log in, cancel what runs under ``key``, log out. Its result is not looked at."""
+
+
+@runtime_checkable
+class HasThreads(Protocol):
+    """A relay whose session clients can name by number, in KILL."""
+
+    @property
+    def threads(self) -> tuple[int, ...]:
+        """The numbers that clients know the session by."""

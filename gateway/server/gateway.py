@@ -5,34 +5,50 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from gateway.audit.event import encode_session_context
-from gateway.chain import Chain
+from gateway.chain import Chain, Scope
+from gateway.domain.approval import ApprovalNote
 from gateway.domain.audit import SessionEventKind, SessionRecord, StatementRecord
 from gateway.domain.decision import SessionContext
 from gateway.domain.masking import MaskingFunction, MaskSpec
+from gateway.domain.recorded import Shared
 from gateway.errors import AuditError, GatewayError, GatewayShutdown, LimitExceeded, LocalProtocolError
+from gateway.observability.metrics import StatementMetrics
 from gateway.policy.snapshot import Snapshot
-from gateway.protocol.adapter import Limits, Opened, ProtocolAdapter, RelaySettings, StatementAnalyser
+from gateway.protocol.adapter import (
+    Limits,
+    Opened,
+    ProtocolAdapter,
+    Relay,
+    RelaySettings,
+    StatementAnalyser,
+    UpstreamHandle,
+)
 from gateway.protocol.effects import (
+    ApprovalPending,
     Ask,
+    AskApproval,
     AskAuthenticate,
     AskCancel,
     AskCancelUpstream,
     AskCommit,
+    AskKill,
     AskLogin,
     AskOpen,
     AskPlan,
+    AskReconnect,
     AskRuling,
 )
+from gateway.protocol.optional import HasThreads
 from gateway.server.listener import Endpoint, Listener, ServerTls
 from gateway.server.session import DatabaseProtocol, Session, plain_socket, refusal
-from gateway.server.standing import end_without_token, lost_by_change
+from gateway.server.standing import end_without_token, lost_by_change, with_granted
 from gateway.server.tasks import Tasks
 from gateway.server.upstream import Upstreams
 
@@ -50,17 +66,56 @@ class TooManySessions(LimitExceeded):
     client_message = "the gateway has too many sessions; try again later"
 
 
+class NotReady(GatewayShutdown):
+    """The gateway has nothing to decide by yet."""
+
+    client_message = "this gateway has not got its policies yet; try again in a moment"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start, for the control plane."""
+
+    opened: int = 0
+    refused: int = 0
+    terminated: int = 0
+    statements: int = 0
+    """Of sessions that are over."""
+
+
 class Audit(Protocol):
     """What the data plane needs of the audit."""
 
-    def record(self, record: StatementRecord, context: bytes) -> None:
+    def record(self, record: StatementRecord, context: Shared) -> None:
         """Take a statement; raises ``AuditError`` where it cannot be kept."""
 
     def record_session(self, record: SessionRecord) -> None:
         """Take an event of a session; raises ``AuditError``."""
 
-    async def commit(self) -> None:
-        """Return when everything recorded so far is on disk; raises ``AuditError``."""
+    def when_durable(self, done: Callable[[AuditError | None], None]) -> None:
+        """Call ``done`` when everything recorded so far is on disk, or cannot be; raises ``AuditError``."""
+
+
+class Approvals(Protocol):
+    """What the data plane needs of the approvals (``gateway.approvals.holding.Holder``)."""
+
+    async def obtain(self, scope: Scope, ask: AskApproval, tell: Callable[[ApprovalPending], None]) -> ApprovalNote:
+        """Return when the execution may go on; raises ``GatewayError`` where it may not."""
+
+    def cancel(self, session_id: str) -> bool:
+        """The client takes back what waits; False where nothing does."""
+
+    def given_up(self, session_id: str) -> None:
+        """Nobody waits for the session's statement any more."""
+
+    def session_ended(self, session_id: str) -> None:
+        """A session is over."""
+
+    def ran(self, session_id: str, text: str) -> None:
+        """A session has run a statement."""
+
+    def granted_groups(self, principal: str, resource: str) -> frozenset[str]:
+        """Groups that a principal belongs to on a resource for the time being."""
 
 
 class MakeMask(Protocol):
@@ -96,6 +151,7 @@ class Gateway:
         masking_function: MakeMask,
         upstreams: Upstreams,
         tls: Mapping[str, ServerTls],
+        approvals: Approvals | None = None,
     ) -> None:
         self._settings = settings
         self._limits = limits
@@ -106,10 +162,20 @@ class Gateway:
         self._masking_function = masking_function
         self._upstreams = upstreams
         self._tls = tls
+        self._approvals = approvals
+        self._remembers = approvals is not None and snapshot.policies.holds
+        """Whether statements are remembered for approvers of later ones."""
         self._analysers: dict[str, StatementAnalyser] = {}
         self._listeners: list[Listener] = []
         self.tasks = Tasks()
         self.sessions: dict[str, Session] = {}
+        self.unready = ""
+        """Why nobody may come in, where there is nothing to decide by; empty where there is."""
+        self.counts = Counts()
+        self.metrics: StatementMetrics | None = None
+        """Set where somebody can ask for them."""
+        self.token_uses: dict[str, float] = {}
+        """When access tokens were last used to log in, by id, Unix seconds; whoever reads it empties it."""
         self._admitted = 0
         self._strangers: dict[str, Session] = {}
         """Sessions whose login is not over, the oldest first."""
@@ -174,6 +240,22 @@ class Gateway:
             oldest.terminate(TooManySessions("too many logins are under way, and this one takes the longest"))
         self._strangers[session.id] = session
 
+    def begin_again(self, session: Session, make: Callable[[str], Relay]) -> None:
+        """End the session, and put another one in its place at the client: it is let in as if it had just come."""
+        session_id = secrets.token_hex(8)
+        before = session.context
+        context = SessionContext(
+            id=session_id, protocol=before.protocol, client_address=before.client_address, tls=before.tls
+        )
+        successor = Session(self, session_id, make(session_id), context)
+        present = session.give_client_to(successor)
+        session.end(None)
+        if not present:
+            return
+        self.admit(successor)
+        successor.from_client(b"")
+        successor.limit_login(self._limits.login_timeout)
+
     def _resolves(self, name: str, adapter: ProtocolAdapter) -> bool:
         resource = self.snapshot.resources.get(name)
         return resource is not None and resource.protocol == adapter.name
@@ -181,22 +263,21 @@ class Gateway:
     # --- the session's host -------------------------------------------------------------------------------------
 
     def answer(self, session: Session, ask: Ask) -> None:
-        """Answer a relay's question in a task of its own."""
-        failure: AuditError | None = None
+        """Answer a relay's question: in a task of its own, unless only the disk has to be waited for."""
         if isinstance(ask, AskCommit):
             # At once, so that an intent is in the log before whatever becomes of it.
             try:
                 for record in ask.records:
                     self._audit.record(record, session.audit_context)
+                self._audit.when_durable(lambda error: session.answered(ask, error))
             except AuditError as error:
-                failure = error
-        self.tasks.start(self._answer(session, ask, failure), name=f"{type(ask).__name__} {session.id}")
+                asyncio.get_running_loop().call_soon(session.answered, ask, error)
+        else:
+            self.tasks.start(self._answer(session, ask), name=f"{type(ask).__name__} {session.id}")
 
-    async def _answer(self, session: Session, ask: Ask, failure: AuditError | None) -> None:
+    async def _answer(self, session: Session, ask: Ask) -> None:
         result: object
         try:
-            if failure is not None:
-                raise failure
             result = await self._work_out(session, ask)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a refusal, never silence
             result = refusal(error)
@@ -204,6 +285,7 @@ class Gateway:
         if isinstance(ask, AskOpen) and session.ended and session.upstream is not None:
             session.upstream.abort()  # the client left while the database was being connected
         if isinstance(ask, AskOpen) and isinstance(result, GatewayError):
+            self.counts.refused += 1
             _log.warning(
                 "a session was refused",
                 session=session.id,
@@ -224,9 +306,14 @@ class Gateway:
                     raise LocalProtocolError("a result came before the session was open")
                 return await self._chain.plan(session.scope, ask)
             case AskCommit():
-                await self._audit.commit()
-                return None
+                raise LocalProtocolError("only the disk is waited for, and not here")
+            case AskApproval():
+                if session.scope is None or self._approvals is None:
+                    raise LocalProtocolError("an approval was asked for where none can be had")
+                return await self._approvals.obtain(session.scope, ask, lambda pending: session.answered(ask, pending))
             case AskLogin():
+                if self.unready:
+                    raise NotReady(self.unready)
                 session.snapshot = self.snapshot
                 login = await self._chain.login(ask.session)
                 session.tokens = login.tokens
@@ -238,11 +325,16 @@ class Gateway:
             case AskCancelUpstream():
                 await self._cancel(session)
                 return None
+            case AskKill():
+                return await self._kill(session, ask)
+            case AskReconnect():
+                return await self._reconnect(session)
             case AskCancel():
                 target = self._by_cancel_key.get(ask.key)
                 if target is not None:
                     self.record_session(target, SessionEventKind.CANCEL, f"from {session.context.client_address}")
-                    await self._cancel(target)
+                    if self._approvals is None or not self._approvals.cancel(target.id):
+                        await self._cancel(target)
                 return None
 
     async def _open(self, session: Session, ask: AskOpen) -> Opened:
@@ -252,19 +344,23 @@ class Gateway:
             raise TooManySessions(f"all {self._settings.max_sessions} places are taken")
         session.admitted = True
         self._admitted += 1
-        resource, database_name, decision = await self._chain.admit(
-            ask.session, ask.principal, ask.resource, ask.database
-        )
+        principal = ask.principal
+        if self._approvals is not None:
+            principal = with_granted(principal, ask.resource, self._approvals.granted_groups)
+            session.principal = principal
+        resource, database_name, decision = await self._chain.admit(ask.session, principal, ask.resource, ask.database)
         session.resource = resource
         adapter = self._adapters[resource.protocol]
-        credentials = await self._chain.credentials(resource, ask.principal)
+        credentials = await self._chain.credentials(resource, principal)
         analyser = self._analysers.get(adapter.name)
         if analyser is None:
             analyser = self._analysers[adapter.name] = adapter.create_analyser()
-        scope = await self._chain.scope(ask.session, ask.principal, resource, database_name, decision, analyser)
+        scope = await self._chain.scope(ask.session, principal, resource, database_name, decision, analyser)
         if session.ended:
             raise GatewayShutdown("the client left before the database was connected")
-        transport, _, handle = await self._upstreams.connect(resource, adapter, lambda: DatabaseProtocol(session))
+        transport, _, handle = await self._upstreams.connect(
+            resource, adapter, lambda: DatabaseProtocol(session), ask.options
+        )
         session.upstream = transport
         session.upstream_fd = plain_socket(transport)
         if session.ended:
@@ -273,7 +369,7 @@ class Gateway:
             raise GatewayShutdown(reason)
         session.scope = scope
         session.audit_context = encode_session_context(
-            replace(ask.session, database=database_name), ask.principal, resource, self._settings.gateway_name
+            replace(ask.session, database=database_name), principal, resource, self._settings.gateway_name
         )
         try:
             # A session whose beginning is not on record does not begin.
@@ -283,7 +379,7 @@ class Gateway:
             raise
         return Opened(
             resource=resource,
-            principal=ask.principal,
+            principal=principal,
             credentials=credentials,
             database=database_name,
             handle=handle,
@@ -291,14 +387,52 @@ class Gateway:
             rulings=scope.book,
         )
 
+    async def _reconnect(self, session: Session) -> UpstreamHandle:
+        resource = session.resource
+        if resource is None:
+            raise LocalProtocolError("there is no database to connect to again")
+        session.leave_upstream()
+        adapter = self._adapters[resource.protocol]
+        self._upstreams.moved(resource)
+        transport, _, handle = await self._upstreams.connect(resource, adapter, lambda: DatabaseProtocol(session))
+        session.upstream = transport
+        session.upstream_fd = plain_socket(transport)
+        if session.ended:
+            transport.abort()
+            raise GatewayShutdown("the client left while the database was being connected")
+        return handle
+
     async def _cancel(self, session: Session) -> None:
         key, resource = session.relay.upstream_cancel_key, session.resource
-        if key is not None and resource is not None:
-            await self._upstreams.cancel(resource, self._adapters[resource.protocol], key)
+        if key is not None and resource is not None and session.principal is not None:
+            credentials = await self._chain.credentials(resource, session.principal)
+            await self._upstreams.cancel(resource, self._adapters[resource.protocol], key, credentials)
+
+    async def _kill(self, session: Session, ask: AskKill) -> bool:
+        """One's own sessions only, and nobody is told whether a number is somebody else's."""
+        principal, resource = session.principal, session.resource
+        for target in list(self.sessions.values()):
+            relay = target.relay
+            if not isinstance(relay, HasThreads) or ask.thread not in relay.threads:
+                continue
+            if principal is None or target.principal is None or target.principal.name != principal.name:
+                continue
+            if resource is None or target.resource is None or target.resource.name != resource.name:
+                continue
+            self.record_session(target, SessionEventKind.CANCEL, f"from {session.context.client_address}")
+            if ask.hard:
+                target.terminate(GatewayShutdown("killed from another session of its owner"))
+            elif self._approvals is None or not self._approvals.cancel(target.id):
+                await self._cancel(target)
+            return True
+        return False
 
     def opened(self, session: Session) -> None:
         """The session is open, and can be cancelled from now on."""
         self._strangers.pop(session.id, None)
+        self.counts.opened += 1
+        if session.token is not None:
+            self.token_uses[session.token.id] = time.time()
         key = session.relay.cancel_key
         if key is not None:
             self._by_cancel_key[key] = session
@@ -306,6 +440,15 @@ class Gateway:
     def record_statement(self, session: Session, record: StatementRecord) -> None:
         """Give a statement to the audit; raises ``AuditError``."""
         self._audit.record(record, session.audit_context)
+        if self.metrics is not None and session.resource is not None:
+            self.metrics.observe(session.resource.name, session.resource.protocol, record)
+        if self._remembers and self._approvals is not None:
+            self._approvals.ran(session.id, record.text)
+
+    def approval_given_up(self, session: Session) -> None:
+        """Nobody waits for the session's held statement any more."""
+        if self._approvals is not None:
+            self._approvals.given_up(session.id)
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None:
         """Give an event of the session to the audit. What cannot be recorded is at least logged."""
@@ -329,7 +472,10 @@ class Gateway:
 
     def closed(self, session: Session) -> None:
         """The session is over."""
+        if self._approvals is not None:
+            self._approvals.session_ended(session.id)
         self.sessions.pop(session.id, None)
+        self.counts.statements += session.statements
         self._strangers.pop(session.id, None)
         if session.admitted:
             session.admitted = False
@@ -347,14 +493,34 @@ class Gateway:
     def use_snapshot(self, snapshot: Snapshot) -> None:
         """Decide by another snapshot from the next statement on, and end the sessions that it leaves no ground for."""
         self.snapshot = snapshot
+        self._remembers = self._approvals is not None and snapshot.policies.holds
         self._chain.forget()
         self._upstreams.forget()
         for session in list(self.sessions.values()):
             if reason := lost_by_change(session, snapshot):
-                session.terminate(GatewayShutdown(reason))
+                self.terminate(session, reason)
             elif session.principal is not None:
                 session.snapshot = snapshot
+        self.review_soon()
+
+    def terminate(self, session: Session, reason: str) -> None:
+        """End one session with a native error."""
+        self.counts.terminated += 1
+        session.terminate(GatewayShutdown(reason))
+
+    def review_soon(self) -> None:
+        """Look at once whether the tokens of running sessions are still good."""
         self.tasks.start(self._review(), name="review of sessions after a change")
+
+    def access_ended(self, principal: str, resource: str, group: str) -> None:
+        """Membership of a group that was granted for some time is over: so are the sessions that began with it."""
+        for session in list(self.sessions.values()):
+            if session.resource is not None and session.resource.name == resource and session.principal is not None:
+                for member in session.principal.chain():
+                    own = self.snapshot.principals.get(member.name)
+                    if member.name == principal and group in member.groups and (own is None or group not in own.groups):
+                        session.terminate(GatewayShutdown("the access that was granted for some time is over"))
+                        break
 
     async def _review(self) -> None:
         await end_without_token(list(self.sessions.values()), self._chain.login)

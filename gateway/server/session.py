@@ -7,7 +7,6 @@ answer about it, or while the other side does not take what it is sent, so a slo
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -19,6 +18,7 @@ from gateway.domain.audit import Outcome, SessionEventKind, StatementRecord
 from gateway.domain.decision import SessionContext
 from gateway.domain.identity import AccessToken
 from gateway.domain.principal import Principal
+from gateway.domain.recorded import Shared
 from gateway.domain.resource import Resource
 from gateway.errors import (
     AuditError,
@@ -32,6 +32,8 @@ from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import Relay
 from gateway.protocol.effects import (
     Ask,
+    AskCommit,
+    BeginAgain,
     CatalogChanged,
     Close,
     Effect,
@@ -41,7 +43,10 @@ from gateway.protocol.effects import (
     SendDownstream,
     SendUpstream,
     SetDeadline,
+    Watching,
+    WithdrawApproval,
 )
+from gateway.server.send import Bytes, send_now
 
 _log = structlog.get_logger("querygate.session")
 
@@ -54,9 +59,8 @@ CLOSE_GRACE = 10.0
 STRANGER_GRACE = 1.0
 """As ``CLOSE_GRACE``, for clients that never got in: there may be many of them, and each holds a socket."""
 
+_send_now: Final = send_now
 _NEVER_RAN: Final = frozenset({Outcome.REFUSED, Outcome.SKIPPED})
-
-Bytes = bytes | bytearray | memoryview
 
 
 class SessionHost(Protocol):
@@ -70,6 +74,12 @@ class SessionHost(Protocol):
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None:
         """Give an event of the session to the audit; never raises."""
+
+    def approval_given_up(self, session: Session) -> None:
+        """Nobody waits for the session's held statement any more."""
+
+    def begin_again(self, session: Session, make: Callable[[str], Relay]) -> None:
+        """End the session, and put another one in its place at the client."""
 
     def opened(self, session: Session) -> None:
         """The session can be cancelled from now on."""
@@ -86,6 +96,7 @@ class Session:
         "_deadline",
         "_down_linger",
         "_down_paused",
+        "_held_up",
         "_host",
         "_loop",
         "_patience",
@@ -101,6 +112,7 @@ class Session:
         "ended",
         "failure",
         "id",
+        "last",
         "open",
         "principal",
         "relay",
@@ -138,7 +150,7 @@ class Session:
         """Whether the session takes one of the places that ``max_sessions`` bounds."""
         self.open = False
         """Whether the login is over and statements may flow."""
-        self.audit_context = b""
+        self.audit_context = Shared()
         self.downstream: asyncio.Transport | None = None
         self.upstream: asyncio.Transport | None = None
         self.downstream_fd = -1
@@ -155,7 +167,11 @@ class Session:
         self._down_linger: asyncio.TimerHandle | None = None
         self._up_linger: asyncio.TimerHandle | None = None
         self._cancel_key: bytes | None = None
+        self._held_up: list[Bytes] | None = None
+        """For the database, before what waits for the disk."""
         self.statements = 0
+        self.last: StatementRecord | None = None
+        """What was recorded last."""
         self.failure = ""
         self.ended = False
 
@@ -240,18 +256,24 @@ class Session:
 
     def run(self, effects: list[Effect]) -> None:
         """Carry out what the relay asks for."""
-        down: list[Bytes] = []
-        up: list[Bytes] = []
-        asks: list[Ask] = []
+        down: list[Bytes] | None = None
+        up: list[Bytes] | None = None
+        asks: list[Ask] | None = None
         close: Close | None = None
+        again: BeginAgain | None = None
         for effect in effects:
             kind = effect.__class__
             if kind is SendDownstream:
+                if down is None:
+                    down = []
                 down.append(effect.data)  # type: ignore[union-attr]
             elif kind is SendUpstream:
+                if up is None:
+                    up = []
                 up.append(effect.data)  # type: ignore[union-attr]
             elif kind is Record:
                 self.statements += 1
+                self.last = effect.record  # type: ignore[union-attr]
                 try:
                     self._host.record_statement(self, effect.record)  # type: ignore[union-attr]
                 except AuditError as error:
@@ -269,21 +291,42 @@ class Session:
                         self.context, self.principal, self.token = effect.session, effect.principal, effect.token
                     case RecordSession():
                         self._host.record_session(self, effect.kind, effect.detail)
+                    case WithdrawApproval():
+                        self._host.approval_given_up(self)
                     case CatalogChanged():
                         if self.scope is not None:
                             self.scope.database.changed()
+                    case BeginAgain():
+                        again = effect
+                    case Watching():
+                        if not self.open:
+                            _cancel(self._patience)
+                            self._patience = None
                     case SendDownstream() | SendUpstream() | Record():
                         pass
                     case _:
+                        if asks is None:
+                            asks = []
                         asks.append(effect)
-        if up:
-            self._write(self.upstream, self.upstream_fd, up)
-        if down:
+        if self._held_up is not None:
+            up = self._held_up if up is None else self._held_up + up
+            self._held_up = None
+        if up is not None:
+            if asks is not None and asks[-1].__class__ is AskCommit:
+                # The disk answers soon, and the rest then goes with it: a database that gets a Bind now and its Execute
+                # later is woken twice.
+                self._held_up = up
+            else:
+                self._write(self.upstream, self.upstream_fd, up)
+        if down is not None:
             self._write(self.downstream, self.downstream_fd, down)
-        for ask in asks:
-            self._host.answer(self, ask)
+        if asks is not None:
+            for ask in asks:
+                self._host.answer(self, ask)
         if close is not None:
             self.end(close.error)
+        elif again is not None:
+            self._host.begin_again(self, again.make)
         elif not self.ended:
             self.balance()
             if not self.open:
@@ -306,10 +349,7 @@ class Session:
         if fd >= 0 and not transport.get_write_buffer_size():
             # uvloop writes at the end of its turn, when it has read from everybody who had something to say: whoever
             # was first would wait for all. Without TLS the bytes can go at once.
-            try:
-                sent = os.write(fd, data)
-            except OSError:
-                sent = 0  # it would block, or the transport is about to find out why
+            sent = _send_now(fd, data)
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
@@ -328,6 +368,27 @@ class Session:
         if stop is not self._up_paused and self.upstream is not None and not self.upstream.is_closing():
             self._up_paused = stop
             (self.upstream.pause_reading if stop else self.upstream.resume_reading)()
+
+    def give_client_to(self, successor: Session) -> bool:
+        """Hand the client over to a session that has just been made. False where there is no client any more."""
+        transport, self.downstream, self.downstream_fd = self.downstream, None, -1
+        protocol = None if transport is None else transport.get_protocol()
+        if transport is None or transport.is_closing() or not isinstance(protocol, ClientProtocol):
+            return False
+        protocol.session = successor
+        successor.downstream, successor.downstream_fd = transport, plain_socket(transport)
+        successor.downstream_full, successor._down_paused = self.downstream_full, self._down_paused
+        return True
+
+    def leave_upstream(self) -> None:
+        """Give up the connection to the database, in silence: another one is to follow."""
+        transport, self.upstream, self.upstream_fd = self.upstream, None, -1
+        self.upstream_full = self._up_paused = False
+        if transport is not None:
+            protocol = transport.get_protocol()
+            if isinstance(protocol, DatabaseProtocol):
+                protocol.left = True
+            transport.abort()
 
     def _set_deadline(self, effect: SetDeadline) -> None:
         _cancel(self._deadline)
@@ -406,22 +467,23 @@ class ClientProtocol(asyncio.Protocol):
     """The client's socket."""
 
     def __init__(self, session: Session, on_connected: Callable[[], None]) -> None:
-        self._session = session
+        self.session = session
+        """Whose client it is."""
         self._on_connected = on_connected
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._session.from_client(data)
+        self.session.from_client(data)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio's
-        if self._session.ended:
+        if self.session.ended:
             transport.abort()  # given up between the handshake and now
             return
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._session.downstream = transport
-        self._session.downstream_fd = plain_socket(transport)
+        self.session.downstream = transport
+        self.session.downstream_fd = plain_socket(transport)
         self._on_connected()
 
     @override
@@ -430,17 +492,17 @@ class ClientProtocol(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._session.client_gone()
+        self.session.client_gone()
 
     @override
     def pause_writing(self) -> None:
-        self._session.downstream_full = True
-        self._session.balance()
+        self.session.downstream_full = True
+        self.session.balance()
 
     @override
     def resume_writing(self) -> None:
-        self._session.downstream_full = False
-        self._session.balance()
+        self.session.downstream_full = False
+        self.session.balance()
 
 
 class DatabaseProtocol(asyncio.Protocol):
@@ -448,10 +510,13 @@ class DatabaseProtocol(asyncio.Protocol):
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.left = False
+        """The session has another connection now."""
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._session.from_database(data)
+        if not self.left:
+            self._session.from_database(data)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -464,17 +529,20 @@ class DatabaseProtocol(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._session.database_gone()
+        if not self.left:
+            self._session.database_gone()
 
     @override
     def pause_writing(self) -> None:
-        self._session.upstream_full = True
-        self._session.balance()
+        if not self.left:
+            self._session.upstream_full = True
+            self._session.balance()
 
     @override
     def resume_writing(self) -> None:
-        self._session.upstream_full = False
-        self._session.balance()
+        if not self.left:
+            self._session.upstream_full = False
+            self._session.balance()
 
 
 def plain_socket(transport: asyncio.Transport) -> int:

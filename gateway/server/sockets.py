@@ -16,7 +16,7 @@ from gateway.protocol.adapter import Peek, Preamble, ReadExactly, StartTls, Writ
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """What a preamble came to. ``initial`` are bytes in clear that belong to the relay."""
+    """What a preamble came to. ``initial`` are bytes in clear that belong to the relay, and come first."""
 
     tls: bool
     alpn: str | None
@@ -47,9 +47,9 @@ async def negotiate(sock: socket.socket, preamble: Preamble) -> Negotiated:
                 answer = await _read_exactly(loop, sock, size)
             case Write(data):
                 await loop.sock_sendall(sock, data)
-            case StartTls(alpn):
+            case StartTls(alpn, initial):
                 preamble.close()
-                return Negotiated(tls=True, alpn=alpn, initial=b"")
+                return Negotiated(tls=True, alpn=alpn, initial=initial)
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.domain.decision import SessionContext
 from gateway.domain.identity import AccessToken, Login
+from gateway.domain.principal import Principal
 from gateway.errors import GatewayError, GatewayShutdown
 from gateway.policy.snapshot import Snapshot
 from gateway.server.session import Session
@@ -37,6 +38,16 @@ def lost_by_change(session: Session, snapshot: Snapshot) -> str:
     if any(before.principals.get(name) != snapshot.principals.get(name) for name in names):
         return "the principal was changed or removed"
     return ""
+
+
+def with_granted(principal: Principal, resource: str, granted: Callable[[str, str], frozenset[str]]) -> Principal:
+    """The principal, and whom it acts for, with the groups that they were granted on the resource for some time."""
+    above = principal.acts_for
+    return replace(
+        principal,
+        groups=principal.groups | granted(principal.name, resource),
+        acts_for=None if above is None else with_granted(above, resource, granted),
+    )
 
 
 async def end_without_token(sessions: Iterable[Session], find_login: FindLogin) -> None:

@@ -29,6 +29,10 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a background task failed", task=task.get_name(), exc_info=error)
 
+    async def finish(self) -> None:
+        """Wait until all have ended."""
+        await asyncio.gather(*list(self._running), return_exceptions=True)
+
     async def cancel(self) -> None:
         """End them all."""
         running = list(self._running)

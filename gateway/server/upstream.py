@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
 from gateway.domain.resource import Resource, UpstreamCredentials, UpstreamTls
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from gateway.protocol.adapter import CatalogView, Exchange, ProtocolAdapter, UpstreamHandle
+from gateway.protocol.adapter import CatalogView, Exchange, Preamble, ProtocolAdapter, UpstreamHandle
+from gateway.protocol.optional import CancelsByExchange, FollowsPrimary, ServerSpeaksFirst
 from gateway.server.sockets import keep_alive, negotiate
 from gateway.server.tls import client_context
 
@@ -22,6 +26,14 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for TCP and TLS together."""
 EXCHANGE_TIMEOUT = 30.0
 """Seconds for a whole conversation of the gateway's own."""
+ELECTION_TIMEOUT = 15.0
+"""Seconds to wait for a primary; drivers wait 20 to 30 for a server."""
+ELECTION_PAUSE = 0.2
+"""Seconds between rounds of asking."""
+LOCATE_TIMEOUT = 2.0
+"""Seconds for one server to say where the primary is."""
+PRIMARY_MEMORY = 1.0
+"""Seconds that a primary is believed to be where it was."""
 CANCEL_TIMEOUT = 5.0
 """Seconds to wait for the database to take a cancel request."""
 
@@ -31,18 +43,73 @@ class Upstreams:
 
     def __init__(self) -> None:
         self._contexts: dict[UpstreamTls, ssl.SSLContext | None] = {}
+        self._primaries: dict[str, tuple[float, tuple[str, int]]] = {}
+        """Where the primary of a resource was last seen, and when (monotonic seconds)."""
 
     def forget(self) -> None:
         """Read certificates again: files may have been replaced."""
         self._contexts.clear()
+        self._primaries.clear()
+
+    def moved(self, resource: Resource) -> None:
+        """The primary is no longer where it was."""
+        self._primaries.pop(resource.name, None)
 
     async def connect(
-        self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P]
+        self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P], options: Hashable = None
     ) -> tuple[asyncio.Transport, P, UpstreamHandle]:
-        """A connection after TLS negotiation; raises ``UpstreamError``."""
+        """A connection after TLS negotiation; raises ``UpstreamError``. ``options`` are the relay's (``AskOpen``).
+
+        Where the protocol has primaries, it goes to the present one, if need be after waiting for an election.
+        """
+        if isinstance(adapter, FollowsPrimary) and len(adapter.members(resource)) > 1:
+            member = await self._primary(resource, adapter, adapter)
+            try:
+                return await self._connect_in_time(member, adapter, factory, options)
+            except UpstreamUnavailable:
+                self.moved(resource)
+                member = await self._primary(resource, adapter, adapter)
+                return await self._connect_in_time(member, adapter, factory, options)
+        return await self._connect_in_time(resource, adapter, factory, options)
+
+    async def _primary(self, resource: Resource, adapter: ProtocolAdapter, follower: FollowsPrimary) -> Resource:
+        """The resource at its primary's address; waits for one at most ``ELECTION_TIMEOUT`` seconds."""
+        known = self._primaries.get(resource.name)
+        now = time.monotonic()
+        if known is not None and now - known[0] < PRIMARY_MEMORY:
+            return replace(resource, host=known[1][0], port=known[1][1])
+        while True:
+            for host, port in follower.members(resource):
+                found = await self._locate(replace(resource, host=host, port=port), adapter, follower)
+                if found is not None:
+                    self._primaries[resource.name] = (time.monotonic(), found)
+                    return replace(resource, host=found[0], port=found[1])
+            if time.monotonic() > now + ELECTION_TIMEOUT:
+                raise UpstreamUnavailable(f"resource {resource.name} has had no primary for {ELECTION_TIMEOUT:g} s")
+            await asyncio.sleep(ELECTION_PAUSE)
+
+    async def _locate(
+        self, member: Resource, adapter: ProtocolAdapter, follower: FollowsPrimary
+    ) -> tuple[str, int] | None:
+        try:
+            connection = await self._connect_in_time(member, adapter, _Stream, None)
+            found: tuple[str, int] | None = await self._hold(
+                connection,
+                member,
+                lambda _: follower.locate(member, (member.host, member.port)),
+                doing="asking for the primary",
+                timeout=LOCATE_TIMEOUT,
+            )
+        except UpstreamError:
+            return None  # another member may know
+        return found
+
+    async def _connect_in_time(
+        self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P], options: Hashable
+    ) -> tuple[asyncio.Transport, P, UpstreamHandle]:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await self._connect(resource, adapter, factory)
+                return await self._connect(resource, adapter, factory, options)
         except TimeoutError as error:
             raise UpstreamTimeout(f"connecting to resource {resource.name} took too long") from error
         except ssl.SSLCertVerificationError as error:
@@ -51,13 +118,13 @@ class Upstreams:
             raise UpstreamUnavailable(f"cannot connect to resource {resource.name}: {error}") from error
 
     async def _connect(
-        self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P]
+        self, resource: Resource, adapter: ProtocolAdapter, factory: Callable[[], P], options: Hashable
     ) -> tuple[asyncio.Transport, P, UpstreamHandle]:
         loop = asyncio.get_running_loop()
         context = self._context(resource)
         sock = await _open_socket(loop, resource.host, resource.port)
         try:
-            negotiated = await negotiate(sock, adapter.upstream_preamble(tls=context is not None))
+            negotiated = await negotiate(sock, _preamble(adapter, options, tls=context is not None))
             transport, protocol = await loop.create_connection(
                 factory,
                 sock=sock,
@@ -71,7 +138,7 @@ class Upstreams:
         if negotiated.tls:
             tls = transport.get_extra_info("ssl_object")
             certificate = None if tls is None else tls.getpeercert(binary_form=True)
-        return transport, protocol, UpstreamHandle(tls=negotiated.tls, certificate=certificate)
+        return transport, protocol, UpstreamHandle(negotiated.tls, certificate, negotiated.initial)
 
     def _context(self, resource: Resource) -> ssl.SSLContext | None:
         if resource.tls not in self._contexts:
@@ -102,7 +169,19 @@ class Upstreams:
 
         ``doing`` completes "… of resource x took too long" after ``timeout`` seconds.
         """
-        transport, stream, handle = await self.connect(resource, adapter, _Stream)
+        connection = await self.connect(resource, adapter, _Stream)
+        return await self._hold(connection, resource, begin, doing=doing, timeout=timeout)
+
+    @staticmethod
+    async def _hold(
+        connection: tuple[asyncio.Transport, _Stream, UpstreamHandle],
+        resource: Resource,
+        begin: Callable[[UpstreamHandle], Exchange],
+        *,
+        doing: str,
+        timeout: float,  # noqa: ASYNC109 - as above
+    ) -> Any:
+        transport, stream, handle = connection
         try:
             async with asyncio.timeout(timeout):
                 exchange = begin(handle)
@@ -121,8 +200,20 @@ class Upstreams:
         finally:
             transport.abort()
 
-    async def cancel(self, resource: Resource, adapter: ProtocolAdapter, key: bytes) -> None:
+    async def cancel(
+        self, resource: Resource, adapter: ProtocolAdapter, key: bytes, credentials: UpstreamCredentials
+    ) -> None:
         """Send a cancel request and wait until the database has taken it. A database that is gone is not an error."""
+        if isinstance(adapter, CancelsByExchange):
+            with suppress(GatewayError):
+                await self.exchange(
+                    resource,
+                    adapter,
+                    lambda handle: adapter.cancel_exchange(credentials, handle, key),
+                    doing="cancelling a statement",
+                    timeout=CANCEL_TIMEOUT,
+                )
+            return
         try:
             transport, stream, _ = await self.connect(resource, adapter, _Stream)
         except GatewayError:
@@ -136,6 +227,12 @@ class Upstreams:
             pass
         finally:
             transport.abort()
+
+
+def _preamble(adapter: ProtocolAdapter, options: Hashable, *, tls: bool) -> Preamble:
+    if isinstance(adapter, ServerSpeaksFirst):
+        return adapter.upstream_greeting(options, tls=tls)
+    return adapter.upstream_preamble(tls=tls)
 
 
 async def _open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.domain.statement import Analysis, SessionEffect, StatementFacts
 from gateway.sql.catalog import Catalog
+from gateway.sql.dialect import Dialect
 from gateway.sql.facts import unknown
-from gateway.sql.lexer import Kind, LexError, Token, tokenize
-from gateway.sql.splitting import fingerprint, normalise, split
-from gateway.sql.state import NameResolution
-from gateway.sql.utility import statement_facts
+from gateway.sql.lexer import Kind, LexError, Token
+from gateway.sql.mysql.dialect import MySqlDialect
+from gateway.sql.postgres import PostgresDialect
+from gateway.sql.splitting import fingerprint, normalise
+from gateway.sql.state import MySqlResolution, NameResolution, SessionState
 
 
-@dataclass(frozen=True, slots=True)
-class AnalysisLimits:
+class AnalysisLimits(NamedTuple):
     """Bounds on the work: tokens in a text, parentheses inside each other, statements in a text."""
 
     tokens: int = 50_000
@@ -23,28 +24,28 @@ class AnalysisLimits:
 
 
 DEFAULT_LIMITS = AnalysisLimits()
-_NAMES_CHANGE = frozenset({SessionEffect.NAME_RESOLUTION, SessionEffect.LANGUAGE, SessionEffect.TEMPORARY_OBJECTS})
 
 
 def analyse(
     text: str,
-    state: NameResolution,
+    state: SessionState,
     catalog: Catalog | None,
     *,
     dialect: str = "postgres",
     limits: AnalysisLimits = DEFAULT_LIMITS,
 ) -> Analysis:
     """The facts of every statement in ``text``. Never raises: what fails is an unknown statement."""
-    if dialect != "postgres":
+    reading = _dialect(dialect, state)
+    if reading is None:
         return refused("dialect not supported")
     try:
-        tokens = tokenize(text, standard_conforming_strings=state.standard_conforming_strings, limit=limits.tokens)
+        tokens = reading.tokenize(text, limits.tokens)
         if _depth(tokens) > limits.depth:
             return refused("nested too deeply")
-        statements = split(tokens)
+        statements = reading.split(tokens)
         if len(statements) > limits.statements:
             return refused("too many statements")
-        return _analyse(tokens, statements, state, catalog)
+        return _analyse(text, tokens, statements, reading, catalog)
     except LexError as error:
         return refused(str(error))
     except RecursionError:
@@ -60,21 +61,34 @@ def refused(reason: str) -> Analysis:
     return Analysis((unknown(reason),))
 
 
+def _dialect(name: str, state: SessionState) -> Dialect | None:
+    match state:
+        case NameResolution():
+            return PostgresDialect(state) if name == "postgres" else None
+        case MySqlResolution():
+            return MySqlDialect(state) if name == "mysql" else None
+
+
 def _analyse(
-    tokens: list[Token], statements: list[list[Token]], state: NameResolution, catalog: Catalog | None
+    text: str, tokens: list[Token], statements: list[list[Token]], dialect: Dialect, catalog: Catalog | None
 ) -> Analysis:
     facts: list[StatementFacts] = []
     matter = False
-    for statement in statements:
-        found, literals = statement_facts(statement, state, catalog)
+    normalised = normalise(tokens, dialect.quote)
+    reading: Dialect | None = dialect
+    for index, statement in enumerate(statements):
+        if reading is None:
+            facts.append(unknown("how the text is read depends on an earlier statement"))
+            matter = True
+            break
+        found, literals = reading.facts(statement, catalog)
         facts.append(found)
         matter = matter or literals
-        if found.session_effects & _NAMES_CHANGE:
-            state = replace(state, search_path=None, temporary_objects=True)
+        if index + 1 < len(statements) and found.session_effects:
+            reading = reading.after(found, text[statements[index + 1][0].start :])
         if SessionEffect.CATALOG in found.session_effects:
             # Names may mean new objects from here on.
             catalog = None
-    normalised = normalise(tokens)
     return Analysis(tuple(facts), matter, fingerprint(normalised), normalised)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,6 +29,8 @@ class Column:
     type_name: str = ""
     type_oid: int = 0
     generated: str | None = None
+    hidden: bool = False
+    """Whether ``*`` leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Relation:
     definition: str | None = None
     rewritten: bool = False
     """Whether rewrite rules apply to writes: then a write may do anything."""
+    transactional: bool = True
+    """Whether a rollback, also one to a savepoint, takes back what was done to its rows."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -89,6 +94,9 @@ class CatalogContents:
     cast_types: frozenset[str] = frozenset()
     """Names of types to which a cast runs a function that neither the server nor a trusted extension defines."""
 
+    system_schemas: frozenset[str] = SYSTEM_SCHEMAS
+    """Schemas whose relations are not to be labelled: they are the server's own."""
+
     def digest(self) -> str:
         """The same for equal contents, in whatever order they were read."""
         parts = (
@@ -108,6 +116,8 @@ class Catalog:
 
     contents: CatalogContents
     version: str
+    fold: Callable[[str], str] = str
+    """How names are compared: the form in which equal ones are equal."""
     _by_key: dict[tuple[str, str], Relation] = field(default_factory=dict)
     _by_oid: dict[int, Relation] = field(default_factory=dict)
     _functions: dict[str, tuple[Function, ...]] = field(default_factory=dict)
@@ -115,6 +125,7 @@ class Catalog:
     _origins: dict[int, dict[int, Origin]] = field(default_factory=dict)
     _related: dict[ColumnRef, frozenset[ColumnRef]] = field(default_factory=dict)
     _fields: frozenset[str] = frozenset()
+    _accented: dict[str, frozenset[str]] = field(default_factory=dict)
     _children: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _parents: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
@@ -125,7 +136,7 @@ class Catalog:
         return [
             relation.reference(column.name)
             for relation in self.contents.relations
-            if relation.schema not in SYSTEM_SCHEMAS
+            if relation.schema not in self.contents.system_schemas
             for column in relation.columns
         ]
 
@@ -137,6 +148,14 @@ class Catalog:
         if attnum < 0:
             return Origin(frozenset(), known=True, table=True) if table_oid in self._by_oid else None
         return self._origins.get(table_oid, {}).get(attnum)
+
+    def origin_by_name(self, schema: str, table: str, column: str) -> frozenset[ColumnRef]:
+        """What is behind a column that the server names as a result column's origin; empty where it is not known."""
+        relation = self._by_key.get((self.fold(schema), self.fold(table)))
+        if relation is None:
+            return frozenset()
+        name = self.fold(column)
+        return frozenset[ColumnRef]().union(*(v.value.sources for v in self.row(relation) if v.name == name))
 
     def related_columns(self, column: ColumnRef) -> frozenset[ColumnRef]:
         """The columns that hold the same data: up and down an inheritance or partition tree, and generated from it.
@@ -172,9 +191,22 @@ class Catalog:
         """Whether any relation or composite type has a column of that name."""
         return name in self._fields
 
+    def confusable(self, name: str) -> bool:
+        """Whether a column has a name that differs from this one in accents alone (where ``fold`` is given)."""
+        bare = without_accents(name)
+        group = self._accented.get(bare)
+        return (group is not None and group != {name}) or (bare != name and bare in self._fields)
+
     def row(self, relation: Relation) -> tuple[NamedValue, ...]:
         """The relation's columns in order, each with everything behind it."""
         return self._rows[relation.oid]
+
+
+def without_accents(name: str) -> str:
+    """The letters of a name without their marks."""
+    if name.isascii():
+        return name
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
 
 
 def family(start: int, edges: Mapping[int, tuple[int, ...]]) -> set[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gateway.domain.statement import Action, ObjectRef
-from gateway.sql.functions import COMPOSITE_FIELDS, KEEPERS, SET_RETURNING, Purity
+from gateway.sql.functions import COMPOSITE_FIELDS, Purity
 from gateway.sql.names import name_of
 from gateway.sql.scope import SYSTEM_COLUMNS, Rows, Scope
 from gateway.sql.settings import setting_effects
@@ -130,7 +130,7 @@ def _resolve_column(walk: Walk, node: exp.Expr, scope: Scope) -> Value | None:
         return value
     if name in SYSTEM_COLUMNS and scope.has_stored():
         return CONSTANT
-    source = scope.find(name)
+    source = scope.find(name) if walk.whole_rows else None
     if source is None:
         return None
     source.hits += 1
@@ -176,10 +176,9 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
         return union([evaluate(walk, argument, scope) for argument in arguments])
     if name == "current of" and not schema:
         return CONSTANT
-    if name == "set_config" and schema in ("", "pg_catalog"):
-        return _set_config(walk, arguments, scope)
-    if name == "current_setting" and schema in ("", "pg_catalog"):
-        return _current_setting(walk, arguments, scope)
+    special = walk.special_call(schema, name, arguments, scope)
+    if special is not None:
+        return special
     purity = walk.purity(schema, name)
     if name in _NAMED_ARGUMENTS:
         arguments = [argument.unalias() for argument in arguments]
@@ -189,14 +188,23 @@ def call(walk: Walk, schema: str, node: exp.Expr, scope: Scope) -> Value:
             walk.use_as_filter(value)
         return CONSTANT
     joined = union(values)
-    if name in SET_RETURNING:
+    if name in walk.set_returning:
         walk.use_as_filter(joined)  # how many rows there are tells something of it
-    if name in KEEPERS and (joined.sources or not joined.proven):
+    if name in walk.keepers and (joined.sources or not joined.proven):
         walk.copies_data = True
     if purity is Purity.UNKNOWN:
         walk.literals_matter = True
         return Value(joined.sources, proven=False)
     return joined
+
+
+def special_call(walk: Walk, schema: str, name: str, arguments: list[exp.Expr], scope: Scope) -> Value | None:
+    """The value of PostgreSQL's functions that read and write settings; None for any other."""
+    if name == "set_config" and schema in ("", "pg_catalog"):
+        return _set_config(walk, arguments, scope)
+    if name == "current_setting" and schema in ("", "pg_catalog"):
+        return _current_setting(walk, arguments, scope)
+    return None
 
 
 def _current_setting(walk: Walk, arguments: list[exp.Expr], scope: Scope) -> Value:

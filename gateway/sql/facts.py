@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import sqlglot
-from sqlglot import exp
+from sqlglot import Dialect, exp
 from sqlglot.errors import SqlglotError
 
 from gateway.domain.statement import (
@@ -30,6 +30,8 @@ QUERY_WORDS = frozenset({"select", "with", "values", "table"})
 WRITE_WORDS = frozenset({"insert", "update", "delete", "merge"})
 _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_PARSER = Dialect.get_or_raise("postgres")
+"""Looked up once, and not for each statement anew. Parsing leaves it as it is."""
 
 
 def unknown(reason: str, kind: str = "unknown") -> StatementFacts:
@@ -54,22 +56,28 @@ def query_facts(
         return unknown(str(error), kind), True
     walk = Walk(state, catalog)
     walk.note_operators(canonical)
-    return _walked(walk, tree, kind, canonical)
+    return walked(walk, tree, kind, canonical)
 
 
 def parse(tokens: Sequence[Token]) -> tuple[exp.Expr, Canonical]:
     """The parsed form of a query or data-modifying statement. Raises ``Unsupported``."""
     canonical = canonicalise(without_like_rows(tokens))
+    return parse_rebuilt(canonical), canonical
+
+
+def parse_rebuilt(canonical: Canonical) -> exp.Expr:
+    """The parsed form of a rebuilt text. Raises ``Unsupported``."""
     try:
-        trees = sqlglot.parse(canonical.text, dialect="postgres")
+        trees = _PARSER.parse(canonical.text)
     except SqlglotError:
         raise Unsupported("syntax not understood") from None
-    if len(trees) != 1 or not isinstance(trees[0], (*_QUERIES, *_WRITES)):
+    if len(trees) != 1 or not isinstance(trees[0], _QUERIES + _WRITES):
         raise Unsupported("syntax not understood")
-    return trees[0], canonical
+    return trees[0]
 
 
-def _walked(walk: Walk, tree: exp.Expr, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:
+def walked(walk: Walk, tree: exp.Expr, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:
+    """The facts of a parsed statement, and whether its literals matter."""
     rows: Rows | None
     into = tree.args.get("into") if isinstance(tree, exp.Select) else None
     if isinstance(tree, _QUERIES):
@@ -87,10 +95,21 @@ def _walked(walk: Walk, tree: exp.Expr, kind: str, canonical: Canonical) -> tupl
         predicate = walk.predicate
     if canonical.locks:
         walk.actions.add(Action.LOCK)
-    if any(isinstance(node.args.get("into"), exp.Into) for node in tree.find_all(exp.Select)):
+    # Without the word there is no such clause; most statements need not be searched for it.
+    if " into " in canonical.text and any(
+        isinstance(node.args.get("into"), exp.Into) for node in tree.find_all(exp.Select)
+    ):
         _into(walk, into)
         rows = None
-    return collect(walk, kind, rows, predicate), walk.literals_matter or bool(walk.opaque)
+    facts = collect(walk, kind, rows, predicate)
+    if walk.writes:
+        facts = replace(facts, changes_inside=walk.writes > isinstance(tree, _WRITES), texts=texts_of(tree))
+    return facts, walk.literals_matter or canonical.named_by_literal or bool(walk.opaque)
+
+
+def texts_of(tree: exp.Expr) -> frozenset[str]:
+    """The string constants of a statement."""
+    return frozenset(str(literal.this) for literal in tree.find_all(exp.Literal) if literal.is_string)
 
 
 def _into(walk: Walk, into: exp.Expr | None) -> None:

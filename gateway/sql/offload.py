@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway.domain.statement import Analysis
 from gateway.sql.analyse import AnalysisLimits, analyse, refused
 from gateway.sql.catalog import Catalog
-from gateway.sql.state import NameResolution
+from gateway.sql.state import SessionState
 
 INLINE_CHARACTERS = 8 * 1024
 LONGEST_CHARACTERS = 256 * 1024
@@ -42,25 +42,27 @@ class Analyser:
         deadline: float = DEADLINE_SECONDS,
         workers: int = 1,
         limits: AnalysisLimits | None = None,
+        dialect: str = "postgres",
     ) -> None:
         self._inline = inline
         self._longest = longest
         self._deadline = deadline
         self._workers = workers
         self._limits = limits or AnalysisLimits()
+        self._dialect = dialect
         self._pool: ProcessPoolExecutor | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files: dict[str, Path] = {}
 
-    def analyse_now(self, text: str, state: NameResolution, catalog: Catalog | None) -> Analysis | None:
+    def analyse_now(self, text: str, state: SessionState, catalog: Catalog | None) -> Analysis | None:
         """The analysis of a text that is short enough, or too long for any; None where ``analyse`` is needed."""
         if len(text) > self._longest:
             return refused("statement too long to analyse")
         if len(text) > self._inline:
             return None
-        return analyse(text, state, catalog, limits=self._limits)
+        return analyse(text, state, catalog, dialect=self._dialect, limits=self._limits)
 
-    async def analyse(self, text: str, state: NameResolution, catalog: Catalog | None) -> Analysis:
+    async def analyse(self, text: str, state: SessionState, catalog: Catalog | None) -> Analysis:
         """The analysis of any text. Never raises for a text's sake."""
         found = self.analyse_now(text, state, catalog)
         if found is not None:
@@ -89,11 +91,11 @@ class Analyser:
             self._folder.cleanup()
             self._folder = None
 
-    def _submit(self, text: str, state: NameResolution, path: str | None) -> Future[Analysis]:
+    def _submit(self, text: str, state: SessionState, path: str | None) -> Future[Analysis]:
         if self._pool is None:
             # A fresh interpreter: the gateway's own process has threads and sockets that a fork would copy.
             self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_prepare)
-        return self._pool.submit(_work, text, state, path, self._limits)
+        return self._pool.submit(_work, text, state, path, self._limits, self._dialect)
 
     def _ship(self, catalog: Catalog) -> str:
         """Write the catalog where a worker finds it, once for each version."""
@@ -139,9 +141,9 @@ def _prepare() -> None:
         os.nice(5)
 
 
-def _work(text: str, state: NameResolution, path: str | None, limits: AnalysisLimits) -> Analysis:
+def _work(text: str, state: SessionState, path: str | None, limits: AnalysisLimits, dialect: str) -> Analysis:
     if path is None:
-        return analyse(text, state, None, limits=limits)
+        return analyse(text, state, None, dialect=dialect, limits=limits)
     if _Loaded.path != path:
         try:
             # Written by the gateway's own process into a folder of its own.
@@ -149,4 +151,4 @@ def _work(text: str, state: NameResolution, path: str | None, limits: AnalysisLi
         except (OSError, pickle.UnpicklingError):
             return refused("analysis not available")
         _Loaded.path = path
-    return analyse(text, state, _Loaded.catalog, limits=limits)
+    return analyse(text, state, _Loaded.catalog, dialect=dialect, limits=limits)

@@ -47,9 +47,14 @@ _NEUTRAL: dict[type[exp.Expr], str] = {exp.Add: "0", exp.Sub: "0", exp.Mul: "1",
 _COMPARED = (exp.Literal, exp.Parameter, exp.Null, exp.Boolean)
 
 
+def strength(predicate: Predicate) -> int:
+    """How much a predicate restricts, for comparison."""
+    return _ORDER.index(predicate)
+
+
 def weaker(left: Predicate, right: Predicate) -> Predicate:
     """The one that restricts less."""
-    return min(left, right, key=_ORDER.index)
+    return min(left, right, key=strength)
 
 
 def restriction(walk: Walk, node: exp.Expr, scope: Scope, target: Source | None = None) -> Predicate:
@@ -157,6 +162,8 @@ def _fold(walk: Walk, node: exp.Expr) -> bool | None:
     node = node.unnest()
     if isinstance(node, exp.Boolean):
         return bool(node.this)
+    if isinstance(node, exp.Literal):
+        return _fold_number(walk, node)
     if isinstance(node, exp.Cast):
         return _fold_text(walk, node.this)
     if isinstance(node, (exp.Like, exp.ILike)):
@@ -199,6 +206,15 @@ def _fold_text(walk: Walk, node: exp.Expr) -> bool | None:
             return True
         return False if word in ("f", "false", "n", "no", "off", "0") else None
     return None
+
+
+def _fold_number(walk: Walk, node: exp.Literal) -> bool | None:
+    """``WHERE 1`` and ``WHERE '1'``, which are conditions to MySQL."""
+    walk.literals_matter = True
+    try:
+        return float(node.this) != 0
+    except ValueError:
+        return None
 
 
 def _compare(walk: Walk, node: exp.Expr) -> bool | None:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from gateway.domain.statement import Predicate
 from gateway.sql import predicates
 from gateway.sql.clauses import refuse_others, rename
-from gateway.sql.names import UNCERTAIN, name_of, output_name
+from gateway.sql.names import UNCERTAIN, name_of
 from gateway.sql.scope import Item, Rows, Scope, Source
 from gateway.sql.sources import from_clause
 from gateway.sql.values import NamedValue, Value, same_column, union
@@ -58,6 +58,7 @@ def with_ctes(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[st
     for cte in clause.expressions:
         alias = cte.args["alias"]
         name = name_of(alias.this)
+        walk.note_cte(name)
         rows = _recursive(walk, name, cte, parent, visible) if recursive else _cte(walk, cte, parent, visible)
         visible[name] = rename(rows, alias)
     return visible
@@ -158,7 +159,7 @@ def _values(walk: Walk, node: exp.Expr, scope: Scope) -> Rows:
             cells = [[] for _ in values]
         for column, value in zip(cells, values, strict=True):
             column.append(value)
-    rows = Rows([NamedValue(f"column{i}", union(column)) for i, column in enumerate(cells, 1)])
+    rows = Rows([NamedValue(walk.values_name(i), union(column)) for i, column in enumerate(cells, 1)])
     _set_clauses(walk, node, rows, scope.parent, scope.ctes)
     return rows
 
@@ -184,7 +185,7 @@ def select(walk: Walk, node: exp.Select, parent: Scope | None, ctes: Mapping[str
             _group_item(walk, item, rows, scope)
     having = args.get("having")
     if having is not None:
-        walk.use_as_filter(walk.expression(having.this, scope))
+        _condition(walk, having.this, rows, scope)
     for window in args.get("windows") or ():
         _named_window(walk, window, scope)
     distinct = args.get("distinct")
@@ -193,12 +194,17 @@ def select(walk: Walk, node: exp.Select, parent: Scope | None, ctes: Mapping[str
     elif distinct is not None:
         on = distinct.args["on"]
         _order_items(walk, on.expressions if isinstance(on, exp.Tuple) else [on], rows, scope)
-    order = args.get("order")
+    order_and_limit(walk, node, rows, scope)
+    walk.query_predicate = predicate
+    return rows
+
+
+def order_and_limit(walk: Walk, node: exp.Expr, rows: Rows, scope: Scope) -> None:
+    """ORDER BY, LIMIT and OFFSET of a query with these output columns."""
+    order = node.args.get("order")
     if order is not None:
         _order_items(walk, order.expressions, rows, scope)
     _limits(walk, node, scope)
-    walk.query_predicate = predicate
-    return rows
 
 
 def projection(walk: Walk, items: Sequence[exp.Expr], scope: Scope) -> Rows:
@@ -216,7 +222,10 @@ def projection(walk: Walk, items: Sequence[exp.Expr], scope: Scope) -> Rows:
             for source in scope.sources():
                 source.hits += 1
         elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            starred = scope.find(name_of(item.args.get("table"))) if item.args.get("db") is None else None
+            alias, schema = name_of(item.args.get("table")), item.args.get("db")
+            starred = scope.find(alias)
+            if starred is not None and schema is not None and starred.key != (name_of(schema), alias):
+                starred = None
             if starred is None:
                 walk.unknown("relation of a star not found")
                 complete = False
@@ -240,7 +249,7 @@ def projection(walk: Walk, items: Sequence[exp.Expr], scope: Scope) -> Rows:
             complete = False
         else:
             value = walk.expression(item.this if isinstance(item, exp.Alias) else item, scope)
-            columns.append(NamedValue(output_name(item), value))
+            columns.append(NamedValue(walk.output_name(item), value))
     if not complete:
         walk.unknown("number of result columns")
     return Rows(columns, complete)
@@ -318,4 +327,20 @@ def _ordinal_or_expression(walk: Walk, item: exp.Expr, rows: Rows, scope: Scope)
         else:
             walk.use_as_filter(rows.everything())
         return
-    walk.use_as_filter(walk.expression(item, scope))
+    _condition(walk, item, rows, scope)
+
+
+def _condition(walk: Walk, node: exp.Expr, rows: Rows, scope: Scope) -> None:
+    """Walk an expression that only filters or orders. Where it may name an output column, both it and what else the
+    name may mean are looked at."""
+    if not walk.outputs_in_conditions:
+        walk.use_as_filter(walk.expression(node, scope))
+        return
+    named = [column for column in rows.columns if column.name != UNCERTAIN]
+    behind = Scope(scope.parent, scope.ctes)
+    behind.items.append(Item([Source("", named)]))
+    seen = Scope(behind, scope.ctes, joined_in=scope)
+    seen.items = scope.items
+    walk.use_as_filter(walk.expression(node, seen))
+    bare = {name_of(found.this) for found in node.find_all(exp.Column) if found.args.get("table") is None}
+    walk.use_as_filter(union(column.value for column in named if column.name in bare))

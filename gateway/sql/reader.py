@@ -13,13 +13,11 @@ from gateway.sql.walk import Walk
 _END = Token(Kind.PUNCTUATION, "", -1)
 
 
-class Reader:
-    """A position in a statement's tokens, with what names resolve against."""
+class Position:
+    """A position in a statement's tokens."""
 
-    def __init__(self, tokens: Sequence[Token], state: NameResolution, catalog: Catalog | None) -> None:
+    def __init__(self, tokens: Sequence[Token]) -> None:
         self.tokens = tokens
-        self.state = state
-        self.catalog = catalog
         self.at = 0
 
     def peek(self, offset: int = 0) -> Token:
@@ -128,6 +126,15 @@ class Reader:
     def has(self, *words: str) -> bool:
         """Whether one of ``words`` stands anywhere in the statement."""
         return any(token.kind is Kind.WORD and token.value in words for token in self.tokens)
+
+
+class Reader(Position):
+    """A position in a statement's tokens, with what names resolve against."""
+
+    def __init__(self, tokens: Sequence[Token], state: NameResolution, catalog: Catalog | None) -> None:
+        super().__init__(tokens)
+        self.state = state
+        self.catalog = catalog
 
 
 def resolve_object(walk: Walk, name: Sequence[str]) -> tuple[ObjectRef, Relation | None]:

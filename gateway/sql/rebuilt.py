@@ -25,6 +25,8 @@ class Canonical:
     """Folded names of the types in casts."""
     locks: bool = False
     """Whether there is a FOR UPDATE or FOR SHARE clause."""
+    named_by_literal: bool = False
+    """Whether a string names an output column, so that what the text means depends on a literal."""
 
 
 def quote(name: str) -> str:

@@ -28,10 +28,11 @@ class Source:
     """A row with a name: a table, a subquery or a function in FROM.
 
     ``complete`` False: the row may have columns that are not listed, so a name not found here may still be one of them.
-    ``stored`` says that system columns exist. ``hits`` counts the references; ``key`` is a table's schema and name.
+    ``stored`` says that system columns exist. ``hidden`` are columns that only their names reach, not ``*``. ``hits``
+    counts the references; ``key`` is a table's schema and name.
     """
 
-    __slots__ = ("alias", "by_name", "columns", "complete", "hits", "key", "stored")
+    __slots__ = ("alias", "by_name", "columns", "complete", "hidden", "hits", "key", "stored")
 
     def __init__(
         self,
@@ -41,15 +42,17 @@ class Source:
         complete: bool = True,
         stored: bool = False,
         key: tuple[str, str] | None = None,
+        hidden: Sequence[NamedValue] = (),
     ) -> None:
         self.alias = alias
         self.columns = columns
+        self.hidden = hidden
         self.complete = complete
         self.stored = stored
         self.key = key
         self.hits = 0
         self.by_name: dict[str, list[Value]] = {}
-        for column in columns:
+        for column in (*columns, *hidden):
             self.by_name.setdefault(column.name, []).append(column.value)
 
     def everything(self) -> Value:
@@ -96,8 +99,11 @@ class Item:
                 values.extend(source.by_name[UNCERTAIN])
         return values
 
-    def join(self, right: Item, names: Sequence[str]) -> bool:
-        """Join with ``right`` by equal columns ``names``. False where a name is not exactly once on each side."""
+    def join(self, right: Item, names: Sequence[str], *, turned: bool = False) -> bool:
+        """Join with ``right`` by equal columns ``names``. False where a name is not exactly once on each side.
+
+        ``turned``: the right side's other columns come first.
+        """
         if not names and self.order is None and right.order is None:
             self.sources.extend(right.sources)
             self.sure = self.sure and right.sure
@@ -113,10 +119,11 @@ class Item:
             merged.append(NamedValue(name, value))
         taken = frozenset(names)
         self.merged = {**self.merged, **right.merged, **{column.name: column.value for column in merged}}
+        first, second = (theirs, ours) if turned else (ours, theirs)
         self.order = [
             *merged,
-            *(column for column in ours if column.name not in taken),
-            *(column for column in theirs if column.name not in taken),
+            *(column for column in first if column.name not in taken),
+            *(column for column in second if column.name not in taken),
         ]
         self.sources.extend(right.sources)
         self.sure = self.sure and right.sure and sure

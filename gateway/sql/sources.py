@@ -57,6 +57,7 @@ def _join(walk: Walk, node: exp.Expr, scope: Scope) -> None:
         _join(walk, inner, scope)
         scope.items.pop()
     left = scope.items[-1]
+    turned = walk.right_joins_turn and bool(using or method) and str(args.get("side") or "").upper() == "RIGHT"
     names: list[str] = []
     if using:
         names = [name_of(column.this if isinstance(column, exp.Column) else column) for column in using]
@@ -66,13 +67,14 @@ def _join(walk: Walk, node: exp.Expr, scope: Scope) -> None:
         if not (left.named and right.named):
             left.sure = False
             walk.unknown("natural join of an unknown relation")
-        theirs = {column.name for column in right.columns()}
-        names = [column.name for column in left.columns() if column.name in theirs]
+        first, second = (right, left) if turned else (left, right)
+        theirs = {column.name for column in second.columns()}
+        names = [column.name for column in first.columns() if column.name in theirs]
     for name in names:
         for item in (left, right):
             walk.use_as_filter(union(item.find(name)))
             walk.read |= union(item.find(name)).sources
-    if not left.join(right, names):
+    if not left.join(right, names, turned=turned):
         walk.unknown("join by a column that is not certain")
     if on is not None:
         walk.use_as_filter(walk.expression(on, scope))
@@ -123,7 +125,7 @@ def _table(walk: Walk, node: exp.Table, alias: exp.Expr | None, scope: Scope) ->
     _relation, source = walk.table(node)
     listed = rename(Rows(source.columns, source.complete), alias)
     key = source.key if shown == name else None
-    return Source(shown, listed.columns, complete=source.complete, stored=source.stored, key=key)
+    return Source(shown, listed.columns, complete=source.complete, stored=source.stored, key=key, hidden=source.hidden)
 
 
 def _joined(walk: Walk, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> Item:

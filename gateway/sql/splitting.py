@@ -57,14 +57,17 @@ def _nesting(word: str, previous: Token, body: int) -> int:
     return -1 if word == "end" else 1
 
 
-def normalise(tokens: Sequence[Token]) -> str:
-    """The text with every literal replaced by ``?``, lists of literals shortened, one space between tokens."""
+def normalise(tokens: Sequence[Token], mark: str = '"') -> str:
+    """The text with every literal replaced by ``?``, lists of literals shortened, one space between tokens.
+
+    ``mark`` is what stands around quoted names.
+    """
     parts: list[str] = []
     for kind, value, _ in tokens:
         if kind is Kind.STRING or kind is Kind.NUMBER:
             parts.append("?")
         elif kind is Kind.QUOTED:
-            parts.append('"' + value.replace('"', '""') + '"')
+            parts.append(mark + value.replace(mark, mark * 2) + mark)
         else:
             parts.append(value)
     return _LISTS.sub("? , ...", " ".join(parts))

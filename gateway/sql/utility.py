@@ -22,6 +22,10 @@ Found = tuple[StatementFacts, bool]
 
 _TRANSACTION_WORDS = frozenset("begin start commit end rollback abort savepoint release".split())
 _EVERY_EFFECT = frozenset(SessionEffect)
+NO_EFFECTS = frozenset[SessionEffect]()
+DECLARING = frozenset({"declare", "declare_hold"})
+"""Kinds of statements that name a cursor."""
+_CURSOR_READS = frozenset({Action.READ, Action.CURSOR, Action.LOCK})
 
 
 def statement_facts(tokens: Sequence[Token], state: NameResolution, catalog: Catalog | None) -> Found:
@@ -180,7 +184,10 @@ def _deallocate(reader: Reader) -> Found:
 def _declare(reader: Reader) -> Found:
     reader.next()
     name = reader.one_name()
+    hold = False
     while not reader.at_end() and not reader.at_word("for"):
+        # WITH HOLD; WITHOUT is another word, and nothing else here begins with WITH.
+        hold = hold or reader.at_word("with")
         reader.next()
     if not name or not reader.take("for"):
         return unknown("syntax not understood", "declare"), True
@@ -188,22 +195,48 @@ def _declare(reader: Reader) -> Found:
     if not inner.actions & {Action.READ, Action.UNKNOWN}:
         return unknown("syntax not understood", "declare"), True
     return (
-        replace(inner, kind="declare", actions=inner.actions | {Action.CURSOR}, outputs=None, detail=name),
+        replace(
+            inner,
+            kind="declare_hold" if hold else "declare",
+            actions=inner.actions | {Action.CURSOR},
+            session_effects=inner.session_effects | {SessionEffect.CURSORS},
+            detail=name,
+        ),
         matter,
     )
 
 
 def _fetch(reader: Reader) -> Found:
     """The rows are those of a query that was seen before, at DECLARE or inside a function."""
-    kind = reader.word()
+    kind, name = reader.word(), reader.last_name()
+    declared = _declared(reader.state, name) if kind == "fetch" else None
+    if declared is not None:
+        facts = replace(
+            declared, kind=kind, actions=frozenset({Action.READ, Action.CURSOR}), session_effects=NO_EFFECTS
+        )
+        return facts, True
     facts = StatementFacts(
         kind=kind,
         actions=frozenset({Action.CURSOR}),
         reads_everything=kind == "fetch",
         opaque=("cursor",) if kind == "fetch" else (),
-        detail=reader.last_name(),
+        session_effects=frozenset({SessionEffect.CURSORS}) if kind == "close" else NO_EFFECTS,
+        detail=name,
     )
     return facts, True
+
+
+def _declared(state: NameResolution, name: str) -> StatementFacts | None:
+    """The facts of the query behind a cursor; None where there is none that is certain."""
+    named = [facts for cursor, facts in state.cursors if cursor == name]
+    first = named[0] if named else None
+    if first is None or first.outputs is None or first.opaque or not first.actions <= _CURSOR_READS:
+        return None
+    same = all(
+        facts is not None and facts.outputs == first.outputs and facts.columns_read == first.columns_read
+        for facts in named
+    )
+    return first if same and not first.reads_everything else None
 
 
 def _explain(reader: Reader) -> Found:

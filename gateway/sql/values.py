@@ -1,17 +1,19 @@
-"""The values that lineage computes with."""
+"""The values that lineage computes with.
+
+They are named tuples, since catalogs go to worker processes, and compiled frozen classes cannot be unpickled.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.domain.statement import ColumnRef
 
 NO_COLUMNS: frozenset[ColumnRef] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """Where a value comes from. ``proven`` False: from anywhere the statement can reach, ``sources`` included.
 
     ``bare``: it is one stored column's value as stored. ``outer``: it names a column of an enclosing query's row or of
@@ -52,8 +54,7 @@ def same_column(values: Iterable[Value]) -> Value:
     return joined
 
 
-@dataclass(frozen=True, slots=True)
-class NamedValue:
+class NamedValue(NamedTuple):
     """One column of a row."""
 
     name: str

@@ -11,14 +11,16 @@ from gateway.sql import expressions, queries, writes
 from gateway.sql.catalog import VIEW_KINDS, Catalog, Relation
 from gateway.sql.functions import (
     HARMLESS_RELATIONS,
+    KEEPERS,
     KEYWORD_FUNCTIONS,
     LEAKY_SYSTEM_COLUMNS,
+    SET_RETURNING,
     SYSTEM_SCHEMAS,
     TRUSTED_EXTENSIONS,
     Purity,
     builtin,
 )
-from gateway.sql.names import name_of
+from gateway.sql.names import name_of, output_name
 from gateway.sql.rebuilt import FUNCTION_MARK, Canonical
 from gateway.sql.scope import Rows, Scope, Source
 from gateway.sql.state import NameResolution
@@ -52,6 +54,8 @@ class Walk:
         self.literals_matter = False
         self.nothing_proven = False
         """Whether code of somebody's own may run anywhere in the statement."""
+        self.writes = 0
+        """How many data-modifying statements there are, those inside WITH included."""
         self.predicate = Predicate.NOT_APPLICABLE
         """What restricts the weakest UPDATE, DELETE or MERGE."""
         self.query_predicate = Predicate.NOT_APPLICABLE
@@ -104,6 +108,36 @@ class Walk:
             self.read |= value.sources
         if not value.proven:
             self.unknown("column of unknown origin")
+
+    # --- what differs by dialect ------------------------------------------------------------------------------------
+
+    outputs_in_conditions = False
+    """Whether HAVING, and expressions in GROUP BY and ORDER BY, may name output columns."""
+    whole_rows = True
+    """Whether a table's name may stand for its row in an expression."""
+    right_joins_turn = False
+    """Whether a RIGHT JOIN by equal names shows the right side's columns first."""
+    keepers = KEEPERS
+    set_returning = SET_RETURNING
+
+    def output_name(self, node: exp.Expr) -> str:
+        """The name the server gives to an output column, or ``UNCERTAIN``."""
+        return output_name(node)
+
+    def values_name(self, number: int) -> str:
+        """The name of a column of VALUES, counted from 1."""
+        return f"column{number}"
+
+    def special_call(self, schema: str, name: str, arguments: list[exp.Expr], scope: Scope) -> Value | None:
+        """The value of a function whose arguments say what it does; None for any other."""
+        return expressions.special_call(self, schema, name, arguments, scope)
+
+    def note_cte(self, name: str) -> None:
+        """A common table expression has this name."""
+
+    def column_of(self, relation: Relation, name: str) -> ColumnRef:
+        """The column of that name, as the catalog spells it."""
+        return relation.reference(name)
 
     # --- relations --------------------------------------------------------------------------------------------------
 
@@ -198,7 +232,8 @@ class Walk:
             return Purity.UNKNOWN, foreign[0].schema, volatile
         if theirs:
             return Purity.PURE, theirs[0].schema, False
-        if schema:
+        if schema or not self.state.catalog_is_first:
+            # Where other schemas come before pg_catalog, a function made since the catalog was read would be taken.
             return Purity.UNKNOWN, schema, True
         purity = builtin(name)
         return purity, "pg_catalog" if purity is not Purity.UNKNOWN else "", True

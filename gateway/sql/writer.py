@@ -94,32 +94,45 @@ class Writer:
             if kind is Kind.WORD:
                 self.one_word(value)
             elif kind is Kind.QUOTED:
-                if self.skip_argument_name():
-                    continue
-                if value in KEYWORD_FUNCTIONS and self.mark(1) == "(" and self.previous() != ".":
-                    # In quotes it is a name like any other.
-                    self.put(quote(FUNCTION_MARK * 2 + value))
-                    self.at += 1
-                    continue
-                if self.tokens[self.at + 1].kind is Kind.STRING and self.previous() not in ("as", "."):
-                    self.result.types.add(value)
-                    self.at += 1
-                else:
-                    self.identifier(value)
+                self.quoted(value)
             elif kind is Kind.STRING:
-                self.put("'" + value.replace("'", "''") + "'", operand=True)
-                self.at += 1
+                self.string(value)
             elif kind is Kind.NUMBER:
                 plain = value.replace(".", "0").isdigit()
                 self.put(value if plain else f"'{value}'", operand=True)
                 self.at += 1
             elif kind is Kind.PARAMETER:
-                self.put(value, operand=True)
-                self.at += 1
+                self.parameter(value)
+            elif kind is Kind.VARIABLE:
+                self.variable(value)
             elif kind is Kind.OPERATOR:
                 self.operator(value)
             else:
                 self.punctuation(value)
+
+    def quoted(self, value: str) -> None:
+        if self.skip_argument_name():
+            return
+        if value in KEYWORD_FUNCTIONS and self.mark(1) == "(" and self.previous() != ".":
+            # In quotes it is a name like any other.
+            self.put(quote(FUNCTION_MARK * 2 + value))
+            self.at += 1
+        elif self.tokens[self.at + 1].kind is Kind.STRING and self.previous() not in ("as", "."):
+            self.result.types.add(value)
+            self.at += 1
+        else:
+            self.identifier(value)
+
+    def string(self, value: str) -> None:
+        self.put("'" + value.replace("'", "''") + "'", operand=True)
+        self.at += 1
+
+    def parameter(self, value: str) -> None:
+        self.put(value, operand=True)
+        self.at += 1
+
+    def variable(self, value: str) -> None:
+        raise Unsupported(f"unexpected {value}")
 
     def operator(self, value: str) -> None:
         self.at += 1

@@ -55,7 +55,7 @@ class _Target:
             if self.relation is not None:
                 walk.unknown("column not found")
         if self.relation is not None:
-            walk.written.add(self.relation.reference(name))
+            walk.written.add(walk.column_of(self.relation, name))
         foreign = value.sources - (own[0].sources if own else NO_COLUMNS)
         if foreign or not value.proven:
             walk.copies_data = True
@@ -79,11 +79,12 @@ class _Target:
         return Source(alias, columns, complete=self.source.complete, stored=True, key=key)
 
     def _feeds(self, name: str, sources: frozenset[ColumnRef]) -> bool:
-        return self.relation is not None and self.relation.reference(name) in sources
+        return self.relation is not None and self.walk.column_of(self.relation, name) in sources
 
 
 def write(walk: Walk, node: exp.Expr, parent: Scope | None, ctes: Mapping[str, Rows]) -> Rows | None:
     """Walk a data-modifying statement. Returns what RETURNING shows, None where there is no RETURNING."""
+    walk.writes += 1
     ctes = queries.with_ctes(walk, node, parent, ctes)
     target = node.args.get("this")
     if not isinstance(target.this if isinstance(target, exp.Schema) else target, exp.Table):
@@ -170,9 +171,11 @@ def _conflict(walk: Walk, node: exp.Expr, target: _Target, scope: Scope) -> None
     refuse_others(
         walk, node, frozenset({"expressions", "action", "conflict_keys", "where", "index_predicate", "constraint"})
     )
-    seen = Scope(scope.parent, scope.ctes)
-    excluded = target.returning("excluded")
-    seen.items = [Item([target.source]), Item([excluded])]
+    # An unqualified name means the row that is there; what could not be added has to be named.
+    behind = Scope(scope.parent, scope.ctes)
+    behind.items = [Item([target.returning("excluded")])]
+    seen = Scope(behind, scope.ctes)
+    seen.items = [Item([target.source])]
     for key in node.args.get("conflict_keys") or ():
         inner = key.this if isinstance(key, exp.Ordered) else key
         alone = Scope(None, scope.ctes)

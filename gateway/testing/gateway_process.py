@@ -15,7 +15,7 @@ from gateway.testing.servers.errors import ServerFailed
 from gateway.testing.servers.ports import listening
 from gateway.testing.servers.process import Program, ServerProcess, StopMode, log_tail
 
-_COMMAND = (sys.executable, "-m", "gateway.cli", "serve", "--config")
+_COMMAND = (sys.executable, "-P", "-m", "gateway.cli", "serve", "--config")
 _SIGNALS = {StopMode.SMART: signal.SIGTERM, StopMode.FAST: signal.SIGTERM, StopMode.IMMEDIATE: signal.SIGKILL}
 
 
@@ -38,7 +38,7 @@ class GatewayProcess:
         ports: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = _COMMAND,
-        timeout: float = 20,
+        timeout: float = 60,
     ) -> Self:
         """Start a gateway and wait until it printed a line ``ready``, or until it listens on all ``ports``.
 

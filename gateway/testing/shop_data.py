@@ -11,14 +11,15 @@ import datetime
 import json
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
 from typing import TypeAlias
 
-from gateway.testing.servers.text import literal
+from gateway.testing.servers.text import literal, mysql_literal
 
-Cell: TypeAlias = str | int | bool | Decimal | datetime.date | None
+Cell: TypeAlias = str | int | bool | Decimal | datetime.date | tuple[str, ...] | None
 
 _SEED = 20
 # fmt: off
@@ -56,25 +57,67 @@ _DAYS = 800
 _ROWS_PER_INSERT = 500
 
 
-def shop_sql(customers: int = 200, *, seed: int = _SEED) -> str:
-    """Schema and rows as one SQL script, the same text for the same arguments. Plain SQL: any client can run it."""
+@dataclass(frozen=True, slots=True)
+class ShopRows:
+    """The rows of every table, in the order of its columns, the same for the same arguments."""
+
+    customers: Sequence[tuple[Cell, ...]]
+    products: Sequence[tuple[Cell, ...]]
+    orders: Sequence[tuple[Cell, ...]]
+    order_items: Sequence[tuple[Cell, ...]]
+    staff: Sequence[tuple[Cell, ...]]
+    contractors: Sequence[tuple[Cell, ...]]
+
+
+def shop_rows(customers: int = 200, *, seed: int = _SEED) -> ShopRows:
+    """What the shop holds, whatever the database. Lists of words (``products.tags``) are tuples, JSON is text."""
     source = random.Random(seed)  # noqa: S311 - sample data that must be the same every time
     people = list(_customers(source, customers))
     orders, items = _orders(source, customers)
+    return ShopRows(
+        customers=people,
+        products=list(_products(source)),
+        orders=orders,
+        order_items=items,
+        staff=list(_staff(source, 12, ("buyer", "packer", "support", "dba"))),
+        contractors=[(*row, "Fastline") for row in _staff(source, 3, ("courier",))],
+    )
+
+
+def shop_sql(customers: int = 200, *, seed: int = _SEED) -> str:
+    """Schema and rows for PostgreSQL as one script, the same text for the same arguments. Any client can run it."""
+    rows = shop_rows(customers, seed=seed)
     parts = [
         "BEGIN;",
         (resources.files("gateway.testing") / "shop.sql").read_text("utf-8"),
-        _insert("customers", people),
+        insert("customers", rows.customers, _postgres),
         f"ALTER TABLE customers ALTER COLUMN id RESTART WITH {customers + 1};",
-        _insert("products", list(_products(source))),
-        f"ALTER TABLE products ALTER COLUMN id RESTART WITH {len(_PRODUCTS) + 1};",
-        _insert("orders", orders),
-        _insert("order_items", items),
-        _insert("staff", list(_staff(source, 12, ("buyer", "packer", "support", "dba")))),
-        _insert("contractors", [(*row, "Fastline") for row in _staff(source, 3, ("courier",))]),
+        insert("products", rows.products, _postgres),
+        f"ALTER TABLE products ALTER COLUMN id RESTART WITH {len(rows.products) + 1};",
+        insert("orders", rows.orders, _postgres),
+        insert("order_items", rows.order_items, _postgres),
+        insert("staff", rows.staff, _postgres),
+        insert("contractors", rows.contractors, _postgres),
         "REFRESH MATERIALIZED VIEW top_customers;",
         "COMMIT;",
         "ANALYZE;",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def shop_mysql(customers: int = 200, *, seed: int = _SEED) -> str:
+    """Schema and rows for MariaDB and MySQL as one script for the ``mariadb`` or ``mysql`` shell."""
+    rows = shop_rows(customers, seed=seed)
+    parts = [
+        (resources.files("gateway.testing") / "shop_mysql.sql").read_text("utf-8"),
+        "BEGIN;",
+        insert("customers", rows.customers, _mysql),
+        insert("products", rows.products, _mysql),
+        insert("orders", rows.orders, _mysql),
+        insert("order_items", rows.order_items, _mysql),
+        insert("staff", rows.staff, _mysql),
+        insert("contractors", rows.contractors, _mysql),
+        "COMMIT;",
     ]
     return "\n".join(parts) + "\n"
 
@@ -100,7 +143,7 @@ def _customers(source: random.Random, count: int) -> Iterator[tuple[Cell, ...]]:
 
 def _products(source: random.Random) -> Iterator[tuple[Cell, ...]]:
     for number, (name, category, price) in enumerate(_PRODUCTS, 1):
-        tags = "{" + ",".join(sorted(source.sample(["new", "sale", "gift", "heavy"], source.randint(0, 2)))) + "}"
+        tags = tuple(sorted(source.sample(["new", "sale", "gift", "heavy"], source.randint(0, 2))))
         yield (
             number,
             f"{category[:2].upper()}-{number:04d}",
@@ -156,24 +199,43 @@ def _card_number(source: random.Random, number: int) -> str:
     return body + str(-sum(value // 10 + value % 10 for value in doubled) % 10)
 
 
-def _insert(table: str, rows: Sequence[Sequence[Cell]]) -> str:
+def insert(table: str, rows: Sequence[Sequence[Cell]], write: Callable[[Cell], str]) -> str:
+    """INSERT statements for ``rows``; ``write`` makes a literal."""
     return "\n".join(
         f"INSERT INTO {table} VALUES\n"
-        + ",\n".join(f"({', '.join(map(_sql, row))})" for row in rows[start : start + _ROWS_PER_INSERT])
+        + ",\n".join(f"({', '.join(map(write, row))})" for row in rows[start : start + _ROWS_PER_INSERT])
         + ";"
         for start in range(0, len(rows), _ROWS_PER_INSERT)
     )
 
 
-def _sql(cell: Cell) -> str:
+def _postgres(cell: Cell) -> str:
     match cell:
-        case None:
-            return "NULL"
-        case bool():
-            return "true" if cell else "false"
-        case int() | Decimal():
-            return str(cell)
+        case tuple():
+            return literal("{" + ",".join(cell) + "}")
         case datetime.date():
             return literal(cell.isoformat())
         case str():
             return literal(cell)
+        case _:
+            return _plain(cell)
+
+
+def _mysql(cell: Cell) -> str:
+    match cell:
+        case tuple():
+            return mysql_literal(json.dumps(cell))
+        case datetime.datetime():
+            return mysql_literal(cell.strftime("%Y-%m-%d %H:%M:%S"))
+        case datetime.date():
+            return mysql_literal(cell.isoformat())
+        case str():
+            return mysql_literal(cell)
+        case _:
+            return _plain(cell)
+
+
+def _plain(cell: int | Decimal | None) -> str:
+    if cell is None:
+        return "NULL"
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)

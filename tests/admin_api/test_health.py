@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from fastapi.testclient import TestClient
 
-from admin_api import create_app
+from admin_api.app import create_app
 from gateway import __version__
 from gateway.services import Health
 
@@ -31,3 +34,12 @@ def test_says_why_it_does_not_take_clients() -> None:
     assert answer.status_code == 503
     assert answer.json()["detail"] == "no space left"
     assert client.get("/health/live").status_code == 200, "the process must not be restarted for a full disk"
+
+
+def test_a_gateway_without_a_store_loads_nothing_of_it() -> None:
+    script = (
+        "import sys, admin_api.service, admin_api.cli, admin_api.server, admin_api.app\n"
+        "print(sorted({'sqlalchemy', 'sqlmodel', 'alembic', 'argon2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -20,7 +20,8 @@ from urllib.request import urlopen
 import asyncpg
 import yaml
 
-from gateway.audit.segments import list_segments
+from gateway.audit.events import EventFilter
+from gateway.audit.reader import iter_events
 from gateway.testing.gateway_process import GatewayProcess
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_ports
@@ -201,10 +202,7 @@ class Bed:
 
     def audit(self) -> list[dict[str, Any]]:
         """Every event in the audit."""
-        events: list[dict[str, Any]] = []
-        for _, path in list_segments(self.folder / "data" / "audit"):
-            events += [json.loads(line) for line in path.read_bytes().splitlines()]
-        return events
+        return [json.loads(found.line) for found in iter_events(self.folder / "data" / "audit", EventFilter())]
 
     def outcomes(self, text: str) -> list[tuple[str, str]]:
         """Outcome and error code of everything that the audit holds of a statement, in order."""

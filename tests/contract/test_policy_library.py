@@ -7,6 +7,7 @@ import pytest
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource
 from gateway.domain.statement import Analysis
+from gateway.policy.assumed import assumed_analysis
 from gateway.policy.compile import compile_policies
 from gateway.policy.library import library_names, load_library, read_library
 from gateway.policy.verify import verify_samples
@@ -81,6 +82,8 @@ def test_the_sql_of_every_sample_is_understood_as_the_sample_says(name: str) -> 
     catalog = shop_catalog()
 
     def understand(text: str, resource: Resource) -> Analysis:
+        if resource.protocol == "mysql":
+            return assumed_analysis(text, resource.protocol)
         return analyse(text, NameResolution(), catalog, dialect=resource.protocol)
 
     failed = [

@@ -4,6 +4,7 @@ python -m tests.corpora                    everything, in all three modes
 python -m tests.corpora --server 18        on another version, where there is one
 python -m tests.corpora --unguarded        also the attacks without a gateway, to see which of them are real
 python -m tests.corpora 04_writes          only cases of files whose names begin so
+python -m tests.corpora --mysql            in MySQL's terms, on a MariaDB
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from tests.corpora import adversarial, ordinary
 from tests.corpora.adversarial import Trial, Verdict
 from tests.corpora.cases import Case
+from tests.corpora.mysql.report import main as mysql_main
 from tests.corpora.ordinary import Comparison
 from tests.corpora.stage import STRICT, set_up
 from tests.corpora.wire import Mode
@@ -28,11 +30,14 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help="beginnings of file names")
     parser.add_argument("--server", type=int, help="PostgreSQL's major version")
     parser.add_argument("--unguarded", action="store_true", help="run the attacks without a gateway too")
+    parser.add_argument("--mysql", action="store_true", help="the corpora in MySQL's terms, on a MariaDB")
     options = parser.parse_args()
 
     def chosen(cases: Sequence[Case]) -> Sequence[Case]:
         return [case for case in cases if not options.files or case.where.startswith(tuple(options.files))]
 
+    if options.mysql:
+        return mysql_main(chosen, unguarded=options.unguarded)
     attacks, inferences = chosen(adversarial.attacks()), chosen(adversarial.inferences())
     plain = chosen(ordinary.ordinary())
     began = time.monotonic()
@@ -55,8 +60,9 @@ def main() -> int:
 
 
 def share(compared: Sequence[Comparison]) -> float:
-    """How many of the ordinary statements are equal, from 0 to 1."""
-    return sum(not one.difference for one in compared) / len(compared) if compared else 1.0
+    """How many of the ordinary statements that the server can run are equal, from 0 to 1."""
+    tried = [one for one in compared if one.applicable]
+    return sum(not one.difference for one in tried) / len(tried) if tried else 1.0
 
 
 def _attack_lines(trials: Sequence[Trial]) -> list[str]:
@@ -79,12 +85,14 @@ def _inference_lines(trials: Sequence[Trial]) -> list[str]:
 
 
 def _ordinary_lines(compared: Sequence[Comparison]) -> list[str]:
-    different = [one for one in compared if one.difference]
+    tried = [one for one in compared if one.applicable]
+    different = [one for one in tried if one.difference]
     lines = [
         f"  DIFFERENT {one.where}: {' '.join(one.text.split())[:150]}\n       {one.difference}" for one in different
     ]
-    equal = len(compared) - len(different)
-    return [*lines, f"utility: {len(compared)} statements, {equal} equal ({100 * share(compared):.1f} %)"]
+    equal, lacking = len(tried) - len(different), len(compared) - len(tried)
+    without = f"; {lacking} not applicable, since this server lacks extensions" if lacking else ""
+    return [*lines, f"utility: {len(tried)} statements, {equal} equal ({100 * share(compared):.1f} %){without}"]
 
 
 def _say(line: str) -> None:

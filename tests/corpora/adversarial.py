@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
-from tests.corpora.canaries import Needles, needles
+from tests.corpora.canaries import Needles, certain, needles
 from tests.corpora.cases import Case, load
 from tests.corpora.stage import MASKED, Stage, gossip
 from tests.corpora.wire import Client, Closed, Mode, Result
@@ -173,7 +174,7 @@ DATABASES = (*(database_of(mode) for mode in Mode), "direct")
 
 def _run(runner: Runner, cases: Sequence[Case], mode: Mode) -> list[Trial]:
     try:
-        return [runner.run(case, mode) for case in cases]
+        return [certain(partial(runner.run, case, mode)) for case in cases]
     finally:
         runner.close()
 

@@ -286,6 +286,92 @@ ATTACKS: Sequence[MessageAttack] = (
         ],
     ),
     MessageAttack(
+        "a portal of the protocol under the name of a cursor that failed",
+        [
+            query("BEGIN"),
+            parse(_EMAIL) + bind("c") + SYNC,
+            query("SAVEPOINT a"),
+            query("DECLARE c CURSOR FOR SELECT name FROM customers"),
+            query("ROLLBACK TO a"),
+            query("FETCH ALL FROM c"),
+        ],
+    ),
+    MessageAttack(
+        "a cursor that was not closed, since the pipeline had failed before",
+        [
+            query("DECLARE c CURSOR WITH HOLD FOR SELECT email FROM customers"),
+            parse("SELECT 1/0")
+            + bind()
+            + execute()
+            + parse("CLOSE c", "x")
+            + bind("", "x")
+            + execute()
+            + SYNC
+            + parse("DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers")
+            + bind()
+            + execute()
+            + SYNC
+            + parse("FETCH ALL FROM c")
+            + bind()
+            + execute()
+            + SYNC,
+            query("FETCH ALL FROM c"),
+        ],
+    ),
+    MessageAttack(
+        "a FETCH that was bound before its cursor became another",
+        [
+            query("BEGIN"),
+            query("DECLARE c CURSOR FOR SELECT name FROM customers"),
+            parse("FETCH ALL FROM c", "f") + bind("p", "f") + describe("P", "p") + SYNC,
+            query("CLOSE c"),
+            query("DECLARE c CURSOR FOR SELECT email FROM customers"),
+            execute("p") + SYNC,
+            bind("", "f") + execute() + SYNC,
+        ],
+    ),
+    MessageAttack(
+        "a FETCH that was prepared in another transaction",
+        [
+            query("BEGIN"),
+            query("DECLARE c CURSOR FOR SELECT name FROM customers"),
+            parse("FETCH ALL FROM c", "f") + describe("S", "f") + bind("", "f") + execute() + SYNC,
+            query("COMMIT"),
+            query("BEGIN"),
+            query("DECLARE c CURSOR FOR SELECT email FROM customers"),
+            bind("", "f") + execute() + SYNC,
+        ],
+    ),
+    MessageAttack(
+        "cursors in one pipeline",
+        [
+            query("BEGIN"),
+            parse("DECLARE c CURSOR FOR SELECT name FROM customers")
+            + bind()
+            + execute()
+            + parse("CLOSE c")
+            + bind()
+            + execute()
+            + parse("DECLARE c CURSOR FOR SELECT email FROM customers")
+            + bind()
+            + execute()
+            + parse("FETCH ALL FROM c")
+            + bind(formats=(1,))
+            + execute()
+            + SYNC,
+        ],
+    ),
+    MessageAttack(
+        "closing a cursor of the name all",
+        [
+            query('DECLARE "all" CURSOR WITH HOLD FOR SELECT name FROM customers'),
+            query("DECLARE c CURSOR WITH HOLD FOR SELECT email FROM customers"),
+            query('CLOSE "all"'),
+            query("DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers"),
+            query("FETCH ALL FROM c"),
+        ],
+    ),
+    MessageAttack(
         "replication", [query("IDENTIFY_SYSTEM"), query("SHOW search_path"), query(_EMAIL)], {"replication": "database"}
     ),
     MessageAttack(

@@ -12,10 +12,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from rich.console import Console
 
-from gateway.testing.servers import PostgresServer
+from gateway.demo.stage import set_up
+from gateway.demo.tour import play
+from gateway.testing.servers import MariaDbServer, MongoServer, PostgresServer, ServerUnavailable
 from gateway.testing.servers.ports import free_port
 from tests.adversity.bed import FIGURES, eventually
 
@@ -23,7 +28,9 @@ pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture
-def demo(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def demo(
+    postgres_server: PostgresServer, mariadb_server: MariaDbServer, mongo_server: MongoServer, tmp_path: Path
+) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
     tmp_path.chmod(0o755)
     process = subprocess.Popen(
@@ -71,6 +78,15 @@ def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -
         assert done.returncode == 0, done.stderr
         assert "(3 rows)" in done.stdout
         assert ("@" not in done.stdout) is is_masked, done.stdout
+    (other,) = [line for line in shown.splitlines() if line.startswith("MYSQL_PWD=")]
+    done = subprocess.run(["/bin/sh", "-c", other], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert "****" in done.stdout
+    assert "@" not in done.stdout, done.stdout
+    (documents,) = [shlex.split(line) for line in shown.splitlines() if line.startswith("mongosh ")]
+    with MongoClient[dict[str, Any]](documents[1]) as client:
+        (customer,) = client.shop.customers.find().limit(1)
+    assert customer["contact"]["email"] == "****"
     verify = next(line for line in shown.splitlines() if line.startswith("querygate audit verify"))
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", *shlex.split(verify)[1:]], capture_output=True, text=True, timeout=30
@@ -96,7 +112,9 @@ def test_killed_it_leaves_no_process(demo: subprocess.Popen[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_tour_keeps_its_promises(postgres_server: PostgresServer) -> None:
+def test_the_tour_keeps_its_promises(
+    postgres_server: PostgresServer, mariadb_server: MariaDbServer, mongo_server: MongoServer
+) -> None:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "demo", "--tour"], capture_output=True, text=True, timeout=80
@@ -105,3 +123,25 @@ def test_the_tour_keeps_its_promises(postgres_server: PostgresServer) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "promises kept" in done.stdout
     assert "✗" not in done.stdout
+    assert "MariaDB's are in the same trail" in done.stdout
+    assert "and so are MongoDB's" in done.stdout
+
+
+def test_without_the_others_the_tour_says_so_and_goes_on(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_mariadb(*_: object, **__: object) -> MariaDbServer:
+        raise ServerUnavailable("no MariaDB here; try: apt-get install mariadb-server")
+
+    def no_mongodb(*_: object, **__: object) -> MongoServer:
+        raise ServerUnavailable("no mongod here")
+
+    monkeypatch.setattr(MariaDbServer, "start", no_mariadb)
+    monkeypatch.setattr(MongoServer, "start", no_mongodb)
+    console = Console(record=True, width=200)
+    with set_up(port=free_port()) as stage:
+        assert play(stage, console) == 0
+    text = console.export_text()
+    assert "left out: no MariaDB here; try: apt-get install mariadb-server" in text
+    assert "left out: no mongod here" in text
+    assert "promises kept" in text

@@ -268,3 +268,13 @@ def test_the_gateways_password_is_not_shown_by_accident() -> None:
     credentials = run(Parts().chain.credentials(SHOP, ANA))
     assert credentials.password == "secret"
     assert "secret" not in repr(credentials)
+
+
+def test_a_refusal_for_a_masks_sake_says_what_the_trouble_is() -> None:
+    unknown = StatementFacts(
+        "select", frozenset({Action.READ}), reads_everything=True, opaque=("relation not in the catalog",)
+    )
+    refusal = run(Parts(decision=MASKED, analysis=Analysis((unknown,))).rule()).refusal
+    assert isinstance(refusal, AccessDenied)
+    assert refusal.message is not None
+    assert refusal.message.endswith("masked data: relation not in the catalog")

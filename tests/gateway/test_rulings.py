@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.domain.decision import Decision, Effect
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.domain.approval import ApprovalRule
+from gateway.domain.decision import Decision, Effect, Obligations
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Analysis
-from gateway.rulings import MAX_ENTRIES, Epoch, RulingBook
+from gateway.domain.statement import Action, Analysis, Predicate, SessionEffect, StatementFacts
+from gateway.rulings import MAX_ENTRIES, MAX_STATES, Epoch, RulingBook
 from gateway.sql.state import NameResolution
 
 PUBLIC = NameResolution()
@@ -72,6 +78,47 @@ def test_finds_nothing_while_the_audit_cannot_be_written() -> None:
     assert database.book.find(PUBLIC, b"SELECT 1") is None
     database.healthy = True
     assert database.book.find(PUBLIC, b"SELECT 1") is not None
+
+
+def test_equal_states_have_one_object() -> None:
+    book = Database().book
+    first, same = NameResolution(search_path=("one",)), NameResolution(search_path=("one",))
+    assert book.intern(first) is first
+    assert book.intern(same) is first
+    assert book.intern(OTHER) is OTHER
+    for number in range(MAX_STATES + 10):
+        state = NameResolution(search_path=(f"path {number}",))
+        assert book.intern(state) == state, "also where more states come than are kept"
+
+
+ORDINARY = Analysis((StatementFacts(kind="select", actions=frozenset({Action.READ}), predicate=Predicate.ABSENT),))
+
+
+def made(analysis: Analysis = ORDINARY, obligations: Obligations | None = None, **changes: Any) -> Ruling:
+    values: dict[str, Any] = {"refusal": None, "masked": True, "redact_messages": True, "intent": False}
+    return Ruling(
+        Decision(Effect.ALLOW, "yes", obligations=obligations or Obligations()), analysis, **(values | changes)
+    )
+
+
+@pytest.mark.parametrize(
+    "ruling",
+    [
+        made(intent=True),
+        made(warnings=("careful",)),
+        made(approvals=frozenset({ApprovalRule("held", frozenset({"dba"}))})),
+        made(allowance=object()),
+        made(sentinels=object()),
+        made(obligations=Obligations(row_limit=10)),
+        made(obligations=Obligations(timeout=1.0)),
+        made(obligations=Obligations(changes=0)),
+        made(Analysis((replace(ORDINARY.statements[0], actions=frozenset({Action.READ, Action.CURSOR})),))),
+        made(Analysis((replace(ORDINARY.statements[0], session_effects=frozenset({SessionEffect.CATALOG})),))),
+    ],
+)
+def test_whatever_asks_for_care_keeps_a_ruling_from_being_plain(ruling: Ruling) -> None:
+    assert made().plain
+    assert not ruling.plain
 
 
 def test_is_bounded() -> None:

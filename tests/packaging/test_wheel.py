@@ -15,7 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(300)  # compiling takes half a minute on an idle machine
 
-PACKAGES = {"gateway": "gateway", "admin_api": "admin_api", "gateway_postgres": "plugins/postgres/gateway_postgres"}
+PACKAGES = {
+    "gateway": "gateway",
+    "admin_api": "admin_api",
+    "gateway_postgres": "plugins/postgres/gateway_postgres",
+    "gateway_mysql": "plugins/mysql/gateway_mysql",
+    "gateway_mongodb": "plugins/mongodb/gateway_mongodb",
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,9 @@ def test_the_command_and_the_protocol_plugin_are_entry_points(unpacked: Path) ->
     found = {(entry.group, entry.name): entry for entry in _metadata(unpacked).entry_points}
     assert set(found) == {
         ("console_scripts", "querygate"),
+        ("querygate.commands", "admin"),
+        ("querygate.plugins", "mongodb"),
+        ("querygate.plugins", "mysql"),
         ("querygate.plugins", "postgres"),
         ("querygate.services", "admin-api"),
     }
@@ -83,7 +92,8 @@ def _files(folder: Path) -> list[Path]:
 def test_an_accelerator_never_comes_without_its_reference(unpacked: Path) -> None:
     for shared_object in unpacked.rglob("*/*.so"):
         name = shared_object.name.partition(".")[0]
-        assert list(shared_object.parent.glob(f"{name.removeprefix('_')}*.py")), f"{name} has no plain-Python twin"
+        twins = [f"{name.removeprefix('_')}*.py", f"{name}_reference.py"]
+        assert any(list(shared_object.parent.glob(twin)) for twin in twins), f"{name} has no plain-Python twin"
 
 
 def test_the_tag_tells_whether_there_is_compiled_code(wheel: Path, unpacked: Path) -> None:

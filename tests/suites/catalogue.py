@@ -29,6 +29,8 @@ class Suite:
     """Distributions that only the suite needs."""
     arguments: Callable[[Endpoint], tuple[str, ...]] = lambda _: ()
     variables: Callable[[Endpoint], Mapping[str, str]] = lambda endpoint: endpoint.variables()
+    server: str = "postgres"
+    """The kind of server: ``postgres`` or ``mongodb``."""
     databases: Mapping[str, str] = field(default_factory=dict)
     """Databases to create, each with a script to run in it; ``postgres`` exists already."""
 
@@ -66,6 +68,18 @@ def _sqlalchemy_suite(driver: str, *distributions: str, bounded: tuple[str, ...]
             " CREATE EXTENSION citext; ALTER DATABASE test SET default_text_search_config = 'pg_catalog.english';"
         },
     )
+
+
+def _pymongo(endpoint: Endpoint) -> Mapping[str, str]:
+    return {
+        "DB_IP": endpoint.host,
+        "DB_PORT": str(endpoint.port),
+        "DB_USER": endpoint.user,
+        "DB_PASSWORD": endpoint.password,
+    }
+
+
+_PYMONGO_FILES = ("collection", "cursor", "database", "bulk", "grid_file")
 
 
 # Without the thousands of tests of range types and of the compiler, which hardly ask the server anything.
@@ -107,4 +121,18 @@ SUITES: tuple[Suite, ...] = (
     _sqlalchemy_suite("psycopg2", "psycopg2-binary", bounded=_POSTGRESQL_DIALECT),
     _sqlalchemy_suite("psycopg", "psycopg", "psycopg-binary"),
     _sqlalchemy_suite("pg8000", "pg8000"),
+    Suite(
+        name="pymongo",
+        distribution="pymongo",
+        targets=("test", "--ignore=test/test_fuzz_capture.py"),
+        bounded=(
+            *(f"test/test_{name}.py" for name in _PYMONGO_FILES),
+            "test/asynchronous/test_collection.py",
+        ),
+        keep=("test", "tools", "pyproject.toml"),
+        requirements=("pymongo", "python-snappy"),
+        extras=("pytest-asyncio",),
+        variables=_pymongo,
+        server="mongodb",
+    ),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from gateway.testing.gateway_process import GatewayProcess
-from gateway.testing.servers import PostgresServer
+from gateway.testing.servers import MongoServer, PostgresServer
 from gateway.testing.servers.ports import free_port
 
 _TOKEN = "SUPERUSER_TOKEN"
@@ -29,11 +29,18 @@ class Way(StrEnum):
 class Endpoint:
     """An address to connect to as the superuser, and the server behind it."""
 
-    server: PostgresServer
+    server: PostgresServer | MongoServer
     port: int
     way: Way
 
     host = "127.0.0.1"
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The server, where it is PostgreSQL."""
+        if not isinstance(self.server, PostgresServer):
+            raise TypeError("the server behind this endpoint is not PostgreSQL")
+        return self.server
 
     @property
     def user(self) -> str:
@@ -57,34 +64,38 @@ class Endpoint:
 
     def program(self, name: str) -> str:
         """The path of psql or pgbench, of the server's own version where it has one."""
-        own = self.server.bindir / name
+        bindir = self.server.installation.bindir
+        own = bindir / name
         found = str(own) if own.exists() else shutil.which(name)
         if found is None:
-            raise FileNotFoundError(f"no {name} in {self.server.bindir} or on the PATH")
+            raise FileNotFoundError(f"no {name} in {bindir} or on the PATH")
         return found
 
 
 @contextmanager
-def gateway_before(server: PostgresServer, folder: Path) -> Iterator[Endpoint]:
+def gateway_before(server: PostgresServer | MongoServer, folder: Path) -> Iterator[Endpoint]:
     """A gateway of its own in front of ``server``: one principal, named like the superuser, who may do everything.
 
     The resource has a listener of its own, so that database names are the server's.
     """
     port = free_port()
     tls: dict[str, str] = {"mode": "disable"}
+    document: dict[str, object] = {}
+    if isinstance(server, MongoServer):
+        document["tls"] = {"mode": "disable"}  # the suite's clients come without
     if server.ca_path is not None:
         tls = {"mode": "verify-full", "ca": str(server.ca_path)}
     resource = {
         "name": "suites",
-        "protocol": "postgres",
+        "protocol": server.name,
         "address": f"{server.host}:{server.port}",
-        "database": "postgres",
+        **({"database": "postgres"} if isinstance(server, PostgresServer) else {}),
         "listen": f"127.0.0.1:{port}",
         "credentials": {"username": server.superuser, "password": {"env": _TOKEN}},
         "tls": tls,
     }
     everything = {"actions": ["*", "function_call", "replicate"]}
-    document = {
+    document |= {
         "data_dir": str(folder / "gateway"),
         "resources": [resource],
         "principals": [{"name": server.superuser, "kind": "service", "token": {"env": _TOKEN}}],
@@ -101,12 +112,19 @@ def gateway_before(server: PostgresServer, folder: Path) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def open_endpoint(way: Way, folder: Path) -> Iterator[Endpoint]:
+def open_endpoint(way: Way, folder: Path, kind: str = "postgres") -> Iterator[Endpoint]:
     """A fresh server, with a gateway before it or not. ``folder`` takes the gateway's files."""
-    with PostgresServer.start(settings={"max_connections": "300"}) as server:
+    with _server(kind) as server:
         match way:
             case Way.DIRECT:
                 yield Endpoint(server, server.port, way)
             case Way.GATEWAY:
                 with gateway_before(server, folder) as endpoint:
                     yield endpoint
+
+
+def _server(kind: str) -> PostgresServer | MongoServer:
+    if kind == MongoServer.name:
+        # A replica set with authentication, whose failures can be commanded.
+        return MongoServer.start(members=1, settings={"enableTestCommands": "1"})
+    return PostgresServer.start(settings={"max_connections": "300"})

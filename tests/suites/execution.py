@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from gateway.testing.servers import PostgresServer
 from tests.suites.catalogue import Suite
 from tests.suites.endpoints import Endpoint, Way, open_endpoint
 from tests.suites.sources import environment, pinned, unpack_source
@@ -67,7 +68,7 @@ def run_suite(
     for number in range(_ATTEMPTS):
         place = folder / f"attempt.{number}"
         place.mkdir()
-        with open_endpoint(way, place) as endpoint:
+        with open_endpoint(way, place, suite.server) as endpoint:
             _prepare(suite, endpoint)
             if run.attempt(endpoint, targets, only, number=number):
                 break
@@ -89,6 +90,8 @@ def _lay_out(suite: Suite, folder: Path) -> Path:
 
 
 def _prepare(suite: Suite, endpoint: Endpoint) -> None:
+    if not isinstance(endpoint.server, PostgresServer):
+        return
     existing = endpoint.server.psql("SELECT datname FROM pg_database").split()
     for database, script in suite.databases.items():
         if database not in existing:
@@ -116,7 +119,7 @@ class _Run:
         skip.write_text("".join(f"{test}\n" for test in self.results))
         chosen.write_text("".join(f"{test}\n" for test in only))
         variables = {
-            "PATH": f"{self._python.parent}:{endpoint.server.bindir}:/usr/bin:/bin",
+            "PATH": f"{self._python.parent}:{endpoint.server.installation.bindir}:/usr/bin:/bin",
             "HOME": str(self._folder),
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{self._folder}:{self._place}",

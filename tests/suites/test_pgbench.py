@@ -42,7 +42,7 @@ def _pgbench(endpoint: Endpoint, database: str, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def database(through_gateway: Endpoint) -> Iterator[str]:
     """Tables made by ``pgbench -i`` through the gateway: COPY, then VACUUM and indexes."""
-    server = through_gateway.server
+    server = through_gateway.postgres
     server.create_database("bench")
     _pgbench(through_gateway, "bench", "--initialize", "--quiet")
     assert server.psql("SELECT count(*) FROM pgbench_accounts", database="bench").strip() == "100000"
@@ -53,7 +53,7 @@ def database(through_gateway: Endpoint) -> Iterator[str]:
 @pytest.fixture
 def transactions(through_gateway: Endpoint, database: str) -> Iterator[int]:
     """How many transactions the test is to run; afterwards exactly these are in the database."""
-    server, expected = through_gateway.server, CLIENTS * TRANSACTIONS
+    server, expected = through_gateway.postgres, CLIENTS * TRANSACTIONS
     server.psql("TRUNCATE pgbench_history; UPDATE pgbench_accounts SET abalance = 0", database=database)
     yield expected
     counted, moved, held = (

@@ -414,6 +414,6 @@ def test_ctrl_c_cancels_the_statement(
 def _wait_until_sleeping(endpoint: Endpoint) -> None:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(40)' AND state = 'active'"
     deadline = time.monotonic() + 20
-    while endpoint.server.psql(sleeping).strip() != "1":
+    while endpoint.postgres.psql(sleeping).strip() != "1":
         assert time.monotonic() < deadline
         time.sleep(0.05)

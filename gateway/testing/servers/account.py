@@ -34,15 +34,20 @@ class Account:
                 os.chown(path, self.uid, self.gid)
 
     def run(
-        self, command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, timeout: float = 60
+        self,
+        command: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 60,
+        text: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end as this account, in ``/``, with both outputs in ``stdout``.
+        """Run a program to its end as this account, in ``/``, with both outputs in ``stdout``; ``text`` is its input.
 
         ``PermissionError`` if the account cannot reach the program.
         """
         return subprocess.run(
             [os.fspath(part) for part in command],
-            stdin=subprocess.DEVNULL,
+            input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -38,7 +38,7 @@ class DatabaseServer(Protocol):
         """The programs in use."""
 
     def create_database(self, name: str) -> None:
-        """Create an empty database."""
+        """Create an empty database. One of that name is dropped before."""
 
     def stop(self, mode: StopMode = StopMode.FAST) -> None:
         """Stop the server; its data stays until the context is left."""

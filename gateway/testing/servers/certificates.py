@@ -22,12 +22,17 @@ class CertificateFiles:
     ca: Path
     certificate: Path
     key: Path
+    client: Path | None = None
+    """Certificate and key of a client, in one file."""
 
 
-def write_certificates(folder: Path, *, now: datetime.datetime | None = None) -> CertificateFiles:
+def write_certificates(
+    folder: Path, *, client: str | None = None, now: datetime.datetime | None = None
+) -> CertificateFiles:
     """Write ``ca.pem``, ``server.crt`` and ``server.key`` for ``localhost``, ``127.0.0.1`` and ``::1``.
 
-    Valid for a week from an hour before ``now``. The authority's key is not kept.
+    Valid for a week from an hour before ``now``. The authority's key is not kept. ``client`` is the common name for a
+    client's certificate, which is written to ``client.pem`` together with its key.
     """
     moment = now or datetime.datetime.now(datetime.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -50,14 +55,34 @@ def write_certificates(folder: Path, *, now: datetime.datetime | None = None) ->
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    files = CertificateFiles(ca=folder / "ca.pem", certificate=folder / "server.crt", key=folder / "server.key")
+    files = CertificateFiles(
+        ca=folder / "ca.pem",
+        certificate=folder / "server.crt",
+        key=folder / "server.key",
+        client=None if client is None else folder / "client.pem",
+    )
     files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files.key.touch(mode=0o600)
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    files.key.write_bytes(_pem(key))
+    if files.client is not None and client is not None:
+        client_key = ec.generate_private_key(ec.SECP256R1())
+        signed = (
+            _builder(_name(client), ca_name, client_key.public_key(), moment)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(sign_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(ca_key, hashes.SHA256())
+        )
+        files.client.touch(mode=0o600)
+        files.client.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + _pem(client_key))
     return files
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _name(common_name: str) -> x509.Name:

@@ -176,7 +176,8 @@ class PostgresServer:
         return done.stdout.decode()
 
     def create_database(self, name: str, *, owner: str | None = None) -> None:
-        """Create an empty database."""
+        """Create an empty database. One of that name is dropped before, with all its connections."""
+        self.drop_database(name)
         self.psql(f"CREATE DATABASE {identifier(name)}" + (f" OWNER {identifier(owner)}" if owner else ""))
 
     def drop_database(self, name: str) -> None:

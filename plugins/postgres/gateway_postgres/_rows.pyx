@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from gateway.errors import MaskingError, MessageTooLarge, RemoteProtocolError
-from gateway_postgres.cells import Computed, Constant, Partial
+from gateway.masking.cells import Computed, Constant, Partial
 
 COMPILED = True
 
@@ -337,6 +337,50 @@ cdef int compute_cell(object call, Bytes value, Py_ssize_t size, Py_ssize_t rest
     memcpy(output.data + output.used + 4, PyBytes_AS_STRING(result), length)
     output.used += 4 + length
     return 0
+
+
+def count_cells(buf, Py_ssize_t start, Py_ssize_t end, bytes weights not None, Py_ssize_t limit=-1):
+    """Count the cells of complete DataRow messages that are not NULL; see the reference."""
+    cdef _Input source = lock(buf, start, end)
+    cdef Bytes data = source.data
+    cdef Bytes weight = <Bytes>PyBytes_AS_STRING(weights)
+    cdef Py_ssize_t columns = PyBytes_GET_SIZE(weights)
+    cdef Py_ssize_t position = start, rows = 0, cells = 0, length, found
+    while end - position >= HEADER and data[position] == c"D":
+        length = read_length(data + position + 1)
+        if length < 6:
+            raise MaskingError("a row is too short for its column count")
+        if length > end - position - 1:
+            break
+        found = count_row(data + position, 1 + length, weight, columns)
+        if limit >= 0 and cells + found > limit:
+            break
+        cells += found
+        position += 1 + length
+        rows += 1
+    return position, rows, cells
+
+
+cdef Py_ssize_t count_row(Bytes row, Py_ssize_t size, Bytes weight, Py_ssize_t columns) except -1:
+    cdef Py_ssize_t position = HEADER + 2, cells = 0, index, length
+    if ((<Py_ssize_t>row[HEADER] << 8) | row[HEADER + 1]) != columns:
+        raise MaskingError("a row has another number of columns than its description")
+    for index in range(columns):
+        if size - position < 4:
+            raise MaskingError("a row is shorter than its columns")
+        length = read_length(row + position)
+        position += 4
+        if length > 0:
+            position += length
+        if length < -1 or position > size:
+            raise MaskingError("a row is shorter than its columns")
+        if length >= 0 and weight[index]:
+            cells += 1
+            if weight[index] == 2:
+                cells += length // 16
+    if position != size:
+        raise MaskingError("a row is longer than its columns")
+    return cells
 
 
 def split_backend(buf, Py_ssize_t start, Py_ssize_t end, Py_ssize_t limit=MAX_LENGTH):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
+from gateway.domain.budget import COMPUTED_BYTES, Weight
 from gateway.errors import MaskingError, MessageTooLarge, RemoteProtocolError
-from gateway_postgres.cells import CellMask, Computed, Constant, Partial
+from gateway.masking.cells import CellMask, Computed, Constant, Partial
 
 COMPILED = False
 
@@ -82,6 +83,49 @@ def mask_rows(buf: Buffer, start: int, end: int, row_mask: RowMask, max_rows: in
         position = stop
         rows += 1
     return position, rows, masked, bytes(output)
+
+
+def count_cells(buf: Buffer, start: int, end: int, weights: bytes, limit: int = -1) -> tuple[int, int, int]:
+    """Count the cells of complete DataRow messages from ``start`` on that are not NULL.
+
+    ``weights`` has a ``gateway.domain.budget.Weight`` for each column. Returns the position after the last row, the
+    number of rows, and of cells; stops before the row with which there would be more than ``limit`` cells (if that is
+    not negative), at another message type and at an incomplete message. Raises ``MaskingError`` at a malformed row.
+    """
+    _check(buf, start, end)
+    position, rows, cells = start, 0, 0
+    while end - position >= _HEADER and buf[position] == _DATA_ROW:
+        length = _LENGTH.unpack_from(buf, position + 1)[0]
+        if length < 6:
+            raise MaskingError("a row is too short for its column count")
+        if length > end - position - 1:
+            break
+        stop = position + 1 + length
+        found = _count_row(buf, position + _HEADER, stop, weights)
+        if 0 <= limit < cells + found:
+            break
+        cells += found
+        position = stop
+        rows += 1
+    return position, rows, cells
+
+
+def _count_row(buf: Buffer, start: int, stop: int, weights: bytes) -> int:
+    if _COUNT.unpack_from(buf, start)[0] != len(weights):
+        raise MaskingError("a row has another number of columns than its description")
+    position, cells = start + 2, 0
+    for weight in weights:
+        if stop - position < 4:
+            raise MaskingError("a row is shorter than its columns")
+        size = _LENGTH.unpack_from(buf, position)[0]
+        position += 4 + max(size, 0)
+        if size < -1 or position > stop:
+            raise MaskingError("a row is shorter than its columns")
+        if weight and size >= 0:
+            cells += 1 + (size // COMPUTED_BYTES if weight == Weight.COMPUTED else 0)
+    if position != stop:
+        raise MaskingError("a row is longer than its columns")
+    return cells
 
 
 def split_backend(buf: Buffer, start: int, end: int, limit: int = _MAX_LENGTH) -> list[Entry]:

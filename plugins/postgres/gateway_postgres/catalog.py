@@ -17,19 +17,40 @@ Row = tuple[str | None, ...]
 # With an empty path the server prints view definitions with every name qualified.
 _EMPTY_PATH = "SELECT pg_catalog.set_config('search_path', '', false)"
 
-_RELATIONS = """
+# Printing an expression locks the relations in it, and would wait for a schema change that is not committed yet. What
+# such a change holds is left out: a view or generated column without its text may hold anything.
+_LOCKED = """
+WITH locked AS MATERIALIZED (
+    SELECT k.relation AS oid FROM pg_catalog.pg_locks k
+    WHERE k.mode = 'AccessExclusiveLock' AND k.relation IS NOT NULL
+), held AS MATERIALIZED (
+    SELECT l.oid FROM locked l
+    UNION
+    SELECT r.ev_class FROM locked l
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = l.oid
+         AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+)
+"""
+
+_RELATIONS = f"""
+{_LOCKED}
 SELECT c.oid, n.nspname, c.relname, c.relkind,
        EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
        CASE WHEN c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+                 AND c.oid NOT IN (SELECT h.oid FROM held h)
             THEN pg_catalog.pg_get_viewdef(c.oid) END
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c')
   AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
-"""
+"""  # noqa: S608
 
-_COLUMNS = """
+_COLUMNS = f"""
+{_LOCKED}
 SELECT a.attrelid, a.attnum, a.attname, t.typname, a.atttypid,
-       CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END
+       CASE WHEN a.attgenerated = '' THEN NULL
+            WHEN a.attrelid IN (SELECT h.oid FROM held h) THEN ''
+            ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -39,7 +60,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped
   AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c')
   AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
 ORDER BY a.attrelid, a.attnum
-"""
+"""  # noqa: S608
 
 # What is put into the queries below is this text and nothing else.
 _EXTENSION = """

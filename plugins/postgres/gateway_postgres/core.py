@@ -10,6 +10,7 @@ from gateway.domain.statement import Action, Analysis, Predicate, SessionEffect,
 from gateway.errors import GatewayError
 from gateway.protocol.adapter import Opened, RelaySettings
 from gateway.protocol.effects import Ask, AskCancelUpstream, Close, Effect, Record, SendDownstream, SetDeadline
+from gateway_postgres.cursors import Cursors
 from gateway_postgres.errors import error_response, notice_response, sqlstate
 from gateway_postgres.pipeline import Pending, Pipeline
 from gateway_postgres.session import StateTracker
@@ -27,6 +28,7 @@ class Core:
         "catalog_uncertain",
         "closed",
         "counter",
+        "cursors",
         "deadline_set",
         "effects",
         "intent",
@@ -35,15 +37,18 @@ class Core:
         "pipeline",
         "private_name",
         "replication_facts",
+        "rulings",
         "session_id",
         "settings",
         "tracker",
         "waiting_for_drain",
+        "wrapped",
     )
 
     def __init__(self, settings: RelaySettings, opened: Opened, *, replication: bool) -> None:
         self.settings = settings
         self.opened = opened
+        self.rulings = opened.rulings
         self.replication_facts = (
             opaque_analysis("REPLICATION", Action.REPLICATE, "a replication session") if replication else None
         )
@@ -51,6 +56,7 @@ class Core:
         self.session_id = settings.session_id
         self.now = settings.now
         self.pipeline = Pipeline()
+        self.cursors = Cursors()
         self.tracker = StateTracker()
         self.effects: list[Effect] = []
         self.ask_down: Ask | None = None
@@ -74,12 +80,14 @@ class Core:
         """The client is gone; what it started is still being awaited."""
         self.closed = False
         self.deadline_set = False
+        self.wrapped = False
+        """The transaction is the gateway's own, around one statement."""
         self.counter = 0
 
     @property
     def masked(self) -> bool:
         """Whether the principal is under a mask here."""
-        return self.opened.rulings.masked
+        return self.rulings.masked
 
     # --- records ------------------------------------------------------------------------------------------------
 

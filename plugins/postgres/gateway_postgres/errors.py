@@ -16,19 +16,23 @@ from gateway.errors import (
     AccessDenied,
     AuditError,
     AuthenticationError,
+    BudgetExceeded,
     ConfigurationError,
     GatewayError,
     GatewayShutdown,
     LimitExceeded,
     LocalProtocolError,
+    MaskedValueWrittenBack,
     MaskingError,
     MessageTooLarge,
     PluginError,
     PolicyEvaluationError,
     ProtocolError,
     RemoteProtocolError,
+    StatementCancelled,
     TimeLimitExceeded,
     TlsRequired,
+    TooManyChanges,
     UnknownResource,
     UnsupportedFeature,
     UpstreamAuthenticationError,
@@ -74,8 +78,12 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Mapped]] = MappingProxyType(
         UpstreamAuthenticationError: _same("08006"),
         UpstreamRefused: _same("08006"),  # or the server's own code, see PASSED_ON
         UpstreamLoginRefused: _same("08006"),
+        StatementCancelled: _same("57014"),  # query_canceled
         GatewayShutdown: _same("57P01"),  # admin_shutdown
+        MaskedValueWrittenBack: _same("42501"),
         TimeLimitExceeded: _same("57014"),
+        BudgetExceeded: Mapped("54000", "53300"),
+        TooManyChanges: _same("54000"),
         LimitExceeded: Mapped("54000", "53300"),  # program_limit_exceeded; too_many_connections
         AuditError: _same("58030"),  # io_error
     }
@@ -141,6 +149,8 @@ def error_response(
 
     ``reference`` (empty: none) goes into the hint, after ``hint`` if there is one.
     """
+    if hint is None and isinstance(error, BudgetExceeded):
+        hint = error.hint
     fields = _fields(
         "FATAL" if fatal else "ERROR",
         sqlstate(error, fatal=fatal),
@@ -155,6 +165,11 @@ def notice_response(message: str, *, reference: str = "", encoding: str = "utf-8
     """A NoticeResponse of severity WARNING, such as a policy in mode ``warn`` calls for."""
     fields = _fields("WARNING", "01000", message, detail=None, hint=_with_reference(None, reference))
     return NoticeResponse(fields).encode(encoding)
+
+
+def held_notice(message: str, *, encoding: str = "utf-8") -> bytes:
+    """A NoticeResponse of severity NOTICE for a statement that waits for an approval."""
+    return NoticeResponse(_fields("NOTICE", "00000", message, detail=None, hint=None)).encode(encoding)
 
 
 def _with_reference(hint: str | None, reference: str) -> str | None:

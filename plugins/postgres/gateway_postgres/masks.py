@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.statement import Action, StatementFacts
 from gateway.errors import MaskingError
+from gateway.masking.cells import CellMask
 from gateway.sql.catalog import Catalog
-from gateway_postgres.cells import CellMask
 from gateway_postgres.rows import RowMask
 from gateway_postgres.values import compile_column
 from gateway_postgres.wire.backend import FieldDescription

@@ -12,87 +12,142 @@ masked by the wrong plan. Where a guess would be needed (``unsettled``, ``awaiti
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
+from gateway.domain.approval import ApprovalNote
 from gateway.domain.audit import StatementRecord
-from gateway.domain.masking import MaskingPlan
+from gateway.domain.budget import CellMeter
 from gateway.domain.ruling import Ruling
+from gateway.domain.statement import StatementFacts
 from gateway.errors import GatewayError
 from gateway_postgres.rows import RowMask
 from gateway_postgres.session import SessionState
 
 
-class Kind(IntEnum):
-    """What a pending answer answers."""
+class Kind:
+    """What a pending answer answers. Plain numbers, which compiled code compares for nothing, unlike an enum."""
 
-    PARSE = 1
-    BIND = 2
-    DESCRIBE_STATEMENT = 3
-    DESCRIBE_PORTAL = 4
-    EXECUTE = 5
-    CLOSE = 6
-    SYNC = 7
-    QUERY = 8
-    FUNCTION_CALL = 9
-    PROBE = 10
+    PARSE: Final = 1
+    BIND: Final = 2
+    DESCRIBE_STATEMENT: Final = 3
+    DESCRIBE_PORTAL: Final = 4
+    EXECUTE: Final = 5
+    CLOSE: Final = 6
+    SYNC: Final = 7
+    QUERY: Final = 8
+    FUNCTION_CALL: Final = 9
+    PROBE: Final = 10
     """The gateway's own question after the session's state: up to ReadyForQuery, nothing of it is for the client."""
 
 
-@dataclass(slots=True, eq=False)
+_KIND_NAMES: Final = (
+    "", "PARSE", "BIND", "DESCRIBE_STATEMENT", "DESCRIBE_PORTAL", "EXECUTE", "CLOSE", "SYNC", "QUERY", "FUNCTION_CALL",
+    "PROBE",
+)  # fmt: skip
+
+
+class Role:
+    """What a Query of the gateway's own does around one of the client's."""
+
+    NONE: Final = 0
+    BEGIN: Final = 1
+    END: Final = 2
+
+
 class Described:
-    """A RowDescription (or NoData) as the server sent it, and the masking plan made for it."""
+    """A RowDescription (or NoData) as the server sent it, and the ruling for whose masking plan it was looked at."""
 
-    body: bytes | None
-    """The message without type and length; None for NoData."""
-    ruling: Ruling
-    plan: MaskingPlan | None = None
+    __slots__ = ("body", "codec", "formats", "mask", "meters", "ready", "ruling")
+
+    def __init__(self, body: bytes | None, ruling: Ruling) -> None:
+        self.body = body
+        """The message without type and length; None for NoData."""
+        self.ruling = ruling
+        self.ready = False
+        """Whether the rest is known: the mask on rows in these formats and this encoding, and what counts cells."""
+        self.formats: tuple[int, ...] | None = None
+        self.codec: str | None = None
+        self.mask: RowMask | None = None
+        self.meters: tuple[CellMeter, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
 class Prepared:
-    """A prepared statement. ``described`` None: nobody has asked the server for its result yet."""
+    """A prepared statement."""
 
-    name: bytes
-    text: bytes
-    ruling: Ruling
-    state: SessionState
-    described: Described | None = None
-    describe_sent: bool = False
+    __slots__ = ("_shown", "describe_sent", "described", "name", "ruling", "seen", "state", "text", "types")
+
+    def __init__(self, name: bytes, text: bytes, ruling: Ruling, state: SessionState, types: bytes = b"") -> None:
+        self.name = name
+        self.text = text
+        self.ruling = ruling
+        self.state = state
+        self.described: Described | None = None
+        """None: nobody has asked the server for its result yet."""
+        self.seen: Described | None = None
+        """What a portal of it was last described as: drivers ask again for each one."""
+        self.describe_sent = False
+        self.types = types
+        """Number and OIDs of the parameters' types: as Parse said, or, once it was asked, the server."""
+        self._shown: str | None = None
 
     @property
     def shown(self) -> str:
         """The text for the audit."""
-        return self.text.decode("utf-8", "backslashreplace")
+        shown = self._shown
+        if shown is None:
+            shown = self._shown = self.text.decode("utf-8", "backslashreplace")
+        return shown
 
 
-@dataclass(slots=True, eq=False)
 class Portal:
-    """A bound statement.
+    """A bound statement."""
 
-    ``formats`` are the result format codes of Bind (empty: all text; one: for all); None where nobody read them.
-    """
+    __slots__ = (
+        "approval",
+        "begun",
+        "bound",
+        "confirmed",
+        "describe_sent",
+        "described",
+        "formats",
+        "name",
+        "parameters",
+        "passed",
+        "prepared",
+        "refusal",
+    )
 
-    name: bytes
-    prepared: Prepared
-    formats: tuple[int, ...] | None
-    parameters: int
-    described: Described | None = None
-    describe_sent: bool = False
-    confirmed: bool = False
-    passed: int = 0
-    """Rows let through so far."""
+    def __init__(self, name: bytes, prepared: Prepared, formats: tuple[int, ...] | None, parameters: int) -> None:
+        self.name = name
+        self.prepared = prepared
+        self.formats = formats
+        """The result format codes of Bind (empty: all text; one: for all); None where nobody read them."""
+        self.parameters = parameters
+        self.described: Described | None = None
+        self.describe_sent = False
+        self.confirmed = False
+        self.begun = False
+        """Whether an execution has been counted against budgets: fetching more of it is the same statement."""
+        self.refusal: GatewayError | None = None
+        """Why it must not be executed: what it is bound to."""
+        self.passed = 0
+        """Rows let through so far."""
+        self.bound = b""
+        """Formats and values of Bind as they came: the beginning, or all where an approval has to be bound to them."""
+        self.approval: ApprovalNote | None = None
+        """What lets it run; good for all the rows of it."""
 
 
-@dataclass(slots=True, eq=False)
 class Undo:
     """How to take back a change to a table of names, if the database never made it."""
 
-    table: Names
-    name: bytes
-    old: Prepared | Portal | None
-    new: Prepared | Portal | None
+    __slots__ = ("name", "new", "old", "table")
+
+    def __init__(self, table: Names, name: bytes, old: Prepared | Portal | None, new: Prepared | Portal | None) -> None:
+        self.table = table
+        self.name = name
+        self.old = old
+        self.new = new
 
 
 class Names:
@@ -116,20 +171,26 @@ class Pending:
     """One expected answer. ``drop`` swallows it; ``refusal`` replaces the error that it must turn into."""
 
     __slots__ = (
+        "allowance",
+        "changes",
         "code",
         "copy_out",
+        "counted",
         "drop",
         "generation",
+        "held",
         "kind",
         "limited",
         "mask",
         "mask_known",
+        "meters",
         "notice",
         "passed",
         "portal",
         "prepared",
         "record",
         "refusal",
+        "role",
         "row_limit",
         "ruling",
         "statement",
@@ -139,7 +200,7 @@ class Pending:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: int,
         *,
         ruling: Ruling | None = None,
         record: StatementRecord | None = None,
@@ -163,7 +224,18 @@ class Pending:
         """How the rows of the result under way are masked."""
         self.mask_known = ruling is None or not ruling.masked
         """Whether ``mask`` has been worked out; until then no row may pass."""
-        self.row_limit = None if ruling is None else ruling.decision.obligations.row_limit
+        limiting = None if ruling is None or ruling.plain else ruling
+        self.row_limit = None if limiting is None else limiting.decision.obligations.row_limit
+        self.allowance = None if limiting is None else limiting.allowance
+        self.meters: tuple[CellMeter, ...] = ()
+        """What counts the cells of the result under way."""
+        self.counted = self.row_limit is not None or self.allowance is not None
+        """Whether rows are counted, so that each burst has to be looked at."""
+        self.changes: int | None = None
+        """How many rows it may change."""
+        self.role = Role.NONE
+        self.held = b""
+        """CommandComplete, kept back until what it says is committed."""
         self.passed = 0 if portal is None else portal.passed
         """Rows let through so far, for the row limit; a portal's count goes on over several Executes."""
         self.limited: GatewayError | None = None
@@ -179,14 +251,37 @@ class Pending:
         """Which statement of a simple Query's text is being answered."""
 
     @property
+    def kind_name(self) -> str:
+        """What it answers, in words."""
+        return _KIND_NAMES[self.kind]
+
+    def count_and_mask(self, mask: RowMask | None, meters: tuple[CellMeter, ...]) -> None:
+        """How the rows of the result are masked, and what counts their cells, is known now."""
+        self.mask = mask
+        self.meters = meters
+        self.counted = self.counted or bool(meters)
+        self.mask_known = True
+
+    @property
+    def facts(self) -> StatementFacts | None:
+        """The facts of the statement that is being answered."""
+        statements = () if self.ruling is None else self.ruling.analysis.statements
+        return statements[self.statement] if self.statement < len(statements) else None
+
+    @property
+    def last(self) -> bool:
+        """Whether the last statement of the text is being answered."""
+        return self.ruling is None or self.statement >= len(self.ruling.analysis.statements) - 1
+
+    @property
     def plain(self) -> bool:
         """Whether rows may pass unseen."""
-        return self.mask_known and self.mask is None and self.row_limit is None and self.limited is None
+        return self.mask_known and self.mask is None and not self.counted and self.limited is None
 
     @property
     def simply_masked(self) -> bool:
         """Whether all that is done to rows is their mask."""
-        return self.mask is not None and self.row_limit is None and self.limited is None
+        return self.mask is not None and not self.counted and self.limited is None
 
 
 class Pipeline:
@@ -255,7 +350,7 @@ class Pipeline:
         Returns the pending answers that will never come, the failed one first.
         """
         void: list[Pending] = []
-        while self.queue and self.queue[0].kind is not Kind.SYNC:
+        while self.queue and self.queue[0].kind != Kind.SYNC:
             void.append(self.pop())
         self.skipping = not self.queue
         self.copying = False

@@ -8,7 +8,7 @@ from secrets import token_bytes
 from gateway import hookimpl
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource, UpstreamCredentials
-from gateway.domain.statement import Analysis
+from gateway.domain.statement import Analysis, StatementFacts
 from gateway.errors import RemoteProtocolError, UpstreamError
 from gateway.protocol.adapter import (
     CatalogView,
@@ -27,6 +27,7 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_RESOLUTION, NameResolution
 from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
+from gateway_postgres.estimate import estimate, may_be_estimated
 from gateway_postgres.relay import PostgresRelay
 from gateway_postgres.sampling import sample
 from gateway_postgres.session import PROBE_TEXTS, initial_state
@@ -123,6 +124,22 @@ class PostgresAdapter:
     ) -> Exchange:
         """Log in, read some rows of every table, log out."""
         return sample(credentials, database, handle, rows=rows, seen=seen, random=token_bytes)
+
+    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+        """Whether asking the planner about the statement is sure to run nobody's code."""
+        return may_be_estimated(facts, _resolution(state))
+
+    def estimate(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        text: str,
+        state: Hashable,
+    ) -> Exchange:
+        """Log in, ask the planner how many rows a statement is about, log out."""
+        return estimate(credentials, database, handle, text, _resolution(state), random=token_bytes)
 
     def cancel(self, key: bytes) -> bytes:
         """A CancelRequest."""

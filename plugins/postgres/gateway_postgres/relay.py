@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.domain.approval import ApprovalNote
 from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError, ProtocolError
 from gateway.protocol.adapter import RelaySettings
 from gateway.protocol.effects import (
+    ApprovalPending,
     Ask,
+    AskApproval,
     AskCancelUpstream,
     AskCommit,
     AskPlan,
     AskRuling,
     Close,
     Effect,
+    SendDownstream,
     SendUpstream,
 )
 from gateway_postgres.core import Core
+from gateway_postgres.errors import held_notice
 from gateway_postgres.results import ServerStream, lost
 from gateway_postgres.startup import Startup
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
@@ -115,9 +120,14 @@ class PostgresRelay:
     def _answer(core: Core, client: ClientStream, server: ServerStream, ask: Ask, result: object) -> None:
         if ask is core.ask_up:
             core.ask_up = None
+        if isinstance(result, ApprovalPending):
+            core.effects.append(SendDownstream(held_notice(result.text)))
+            return  # the question stays open
         if ask is core.ask_down:
             core.ask_down = None
         match ask:
+            case AskApproval():
+                client.approved(ask.record, None if isinstance(result, ApprovalNote) else _as_error(result))
             case AskRuling():
                 if isinstance(result, Ruling):
                     client.ruled(result)

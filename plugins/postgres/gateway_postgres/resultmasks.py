@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.domain.budget import CellMeter
 from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import StatementFacts
@@ -52,13 +53,19 @@ class ResultMasks:
         ruling = pending.ruling
         if ruling is None or not ruling.masked:
             return
+        portal, prepared = pending.portal, pending.prepared
+        if portal is not None:
+            seen = portal.prepared.seen
+            if seen is not None and seen.ruling is ruling and seen.body == body:
+                portal.described = seen
+                return
         if body is not None:
             self.plan(ruling, body, 0)
         described = Described(body, ruling)
-        if pending.prepared is not None:
-            pending.prepared.described = described
-        elif pending.portal is not None:
-            pending.portal.described = described
+        if prepared is not None:
+            prepared.described = described
+        elif portal is not None:
+            portal.described = portal.prepared.seen = described
 
     def plan(self, ruling: Ruling, body: bytes, statement: int) -> MaskingPlan | GatewayError:
         """The plan for a description; raises ``Blocked`` after asking for it."""
@@ -84,24 +91,27 @@ class ResultMasks:
         """Set the pending answer's row mask, or limit it to nothing where it cannot be masked."""
         key = (statement, body, formats, self._core.tracker.codec)
         plans = ruling.plans
-        if key in plans:
-            mask: RowMask | GatewayError | None = plans[key]
+        mask: RowMask | GatewayError | None
+        meters: tuple[CellMeter, ...] = ()
+        known = plans.get(key)
+        if known is not None:
+            mask, meters = known
         else:
             plan = self.plan(ruling, body, statement)
             if isinstance(plan, GatewayError):
                 mask = plan
             else:
+                meters = plan.meters
                 try:
                     function, codec = self._core.settings.masking_function, self._core.tracker.codec
                     mask = compile_row_mask(plan, RowDescription.decode(body).fields, formats, function, codec)
                 except Exception as error:  # noqa: BLE001 - masking functions are plugins: what they raise is a refusal
                     mask = MaskingError(f"a masking function is not usable here: {type(error).__name__}: {error}")
-                plans[key] = mask
+                plans[key] = mask, meters
         if isinstance(mask, GatewayError):
             pending.limited = mask
-        else:
-            pending.mask = mask
-        pending.mask_known = True
+            mask = None
+        pending.count_and_mask(mask, meters)
 
     def use_for_execute(self, pending: Pending) -> None:
         """The row mask of an Execute, by the portal's own description or its statement's."""
@@ -117,8 +127,15 @@ class ResultMasks:
         if ruling is None or described is None or described.body is None:
             pending.limited = MaskingError("rows came for a statement whose result nobody described")
             pending.mask_known = True
-        else:
-            self.use(pending, ruling, described.body, formats, 0)
+            return
+        codec = self._core.tracker.codec
+        if described.ready and described.ruling is ruling and described.codec == codec and described.formats == formats:
+            pending.count_and_mask(described.mask, described.meters)
+            return
+        self.use(pending, ruling, described.body, formats, 0)
+        if pending.limited is None:
+            described.ready, described.formats, described.codec = True, formats, codec
+            described.mask, described.meters = pending.mask, pending.meters
 
 
 def mask_whole(data: bytes, start: int, stop: int, pending: Pending) -> bytes | None:

@@ -14,10 +14,10 @@ from gateway.domain.masking import MaskingPlan
 from gateway.domain.statement import Action, SessionEffect
 from gateway.errors import (
     GatewayError,
-    LimitExceeded,
     MaskingError,
     RemoteProtocolError,
     TimeLimitExceeded,
+    TooManyChanges,
     UpstreamUnavailable,
 )
 from gateway.protocol.effects import (
@@ -29,12 +29,14 @@ from gateway.protocol.effects import (
     SendUpstream,
     SetDeadline,
 )
+from gateway_postgres import changes
 from gateway_postgres.core import Core, Held
 from gateway_postgres.errors import error_response, sqlstate
 from gateway_postgres.messages import may_speak_of_masked, redacted_error, redacted_notification
-from gateway_postgres.pipeline import Kind, Pending, Portal
+from gateway_postgres.metering import admit_copy, admit_rows
+from gateway_postgres.pipeline import Kind, Pending, Role
 from gateway_postgres.resultmasks import Blocked, ResultMasks, mask_whole
-from gateway_postgres.rows import mask_rows, scan_rows, split_backend
+from gateway_postgres.rows import mask_rows, split_backend
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
 from gateway_postgres.wire.backend import (
     DataRow,
@@ -45,20 +47,39 @@ from gateway_postgres.wire.codec import frame
 
 _LENGTH = Struct("!I")
 
-DATA_ROW, COMMAND_COMPLETE, READY, ROW_DESCRIPTION = b"DCZT"
-PARSE_COMPLETE, BIND_COMPLETE, CLOSE_COMPLETE = b"123"
-PARAMETER_DESCRIPTION, NO_DATA, EMPTY_QUERY, SUSPENDED = b"tnIs"
-ERROR, NOTICE, NOTIFICATION, PARAMETER_STATUS = b"ENAS"
-COPY_IN, COPY_OUT, COPY_BOTH, COPY_DATA, COPY_DONE, FUNCTION_RESULT = b"GHWdcV"
+# Message types, as in ``gateway_postgres.statements``.
+DATA_ROW: Final = 0x44  # D
+COMMAND_COMPLETE: Final = 0x43  # C
+READY: Final = 0x5A  # Z
+ROW_DESCRIPTION: Final = 0x54  # T
+PARSE_COMPLETE: Final = 0x31  # 1
+BIND_COMPLETE: Final = 0x32  # 2
+CLOSE_COMPLETE: Final = 0x33  # 3
+PARAMETER_DESCRIPTION: Final = 0x74  # t
+NO_DATA: Final = 0x6E  # n
+EMPTY_QUERY: Final = 0x49  # I
+SUSPENDED: Final = 0x73  # s
+ERROR: Final = 0x45  # E
+NOTICE: Final = 0x4E  # N
+NOTIFICATION: Final = 0x41  # A
+PARAMETER_STATUS: Final = 0x53  # S
+COPY_IN: Final = 0x47  # G
+COPY_OUT: Final = 0x48  # H
+COPY_BOTH: Final = 0x57  # W
+COPY_DATA: Final = 0x64  # d
+COPY_DONE: Final = 0x63  # c
+FUNCTION_RESULT: Final = 0x56  # V
 
 _ASYNCHRONOUS: Final = frozenset((NOTICE, NOTIFICATION, PARAMETER_STATUS, READY))
 """What passes while the rest of a pipeline's answers is held back."""
-_IDLE: Final = ord("I")
+_IDLE: Final = 0x49  # I
 _DROP: Final = b""
 _MAX_PROBE_TRIES: Final = 3
 _QUERY_CANCELED: Final = "57014"
 _OPERATOR_INTERVENTION: Final = "57"
 """SQLSTATE class of errors that come without a question; their texts speak of the server, not of data."""
+_CATALOG: Final = SessionEffect.CATALOG
+_SUCCESS: Final = Outcome.SUCCESS
 _READIED: Final = frozenset((Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL, Kind.PROBE))
 _NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
 
@@ -66,11 +87,22 @@ _NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
 class ServerStream:
     """Handles the server's messages."""
 
-    __slots__ = ("_client", "_core", "_held", "_masks", "_probe", "_probe_tries", "_stream", "fatal_seen")
+    __slots__ = (
+        "_client",
+        "_core",
+        "_held",
+        "_masks",
+        "_max_message",
+        "_probe",
+        "_probe_tries",
+        "_stream",
+        "fatal_seen",
+    )
 
     def __init__(self, core: Core, client: ClientStream) -> None:
         self._core = core
         self._client = client
+        self._max_message = core.settings.limits.max_message
         self._held = Held()
         self._stream = 0
         """Bytes still to come of a row whose beginning was forwarded."""
@@ -106,7 +138,7 @@ class ServerStream:
             position = min(self._stream, size)
             self._stream -= position
         forwarded = 0
-        for kind, start, stop, count in split_backend(data, position, size, core.settings.limits.max_message):
+        for kind, start, stop, count in split_backend(data, position, size, self._max_message):
             if kind == DATA_ROW:
                 pending = queue[0] if queue else None
                 record = None if pending is None or pending.notice or pipeline.mute else pending.record
@@ -194,7 +226,7 @@ class ServerStream:
                 return self._unasked_error(data, start, stop)
             raise RemoteProtocolError(f"backend message type {kind} without a question")
         pending = pipeline.queue[0]
-        if pending.kind is Kind.PROBE:
+        if pending.kind == Kind.PROBE:
             return self._probe_answer(kind, pending, data, start, stop)
         if kind == COMMAND_COMPLETE:
             return self._complete(pending, data, start, stop)
@@ -212,20 +244,24 @@ class ServerStream:
 
     def _other(self, kind: int, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | None:
         what = pending.kind
-        if kind == BIND_COMPLETE and what is Kind.BIND:
+        if kind == BIND_COMPLETE and what == Kind.BIND:
             if pending.portal is not None:
                 pending.portal.confirmed = True
             self._answered()
-        elif (kind == PARSE_COMPLETE and what is Kind.PARSE and pending.refusal is None) or (
-            kind == CLOSE_COMPLETE and what is Kind.CLOSE
+        elif (kind == PARSE_COMPLETE and what == Kind.PARSE and pending.refusal is None) or (
+            kind == CLOSE_COMPLETE and what == Kind.CLOSE
         ):
             self._answered()
-        elif kind == PARAMETER_DESCRIPTION and what is Kind.DESCRIBE_STATEMENT:
-            pass
+        elif kind == PARAMETER_DESCRIPTION and what == Kind.DESCRIBE_STATEMENT:
+            if pending.prepared is not None:
+                pending.prepared.types = data[start + 5 : stop]
         elif kind == NO_DATA and what in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
             self._masks.describe(pending, None)
             self._answered()
         elif kind in (EMPTY_QUERY, SUSPENDED) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
+            if kind == SUSPENDED and pending.changes is not None:
+                # A Sync would commit what is changed, and only the last Execute says how much that is.
+                return self._undo(pending, TooManyChanges("the rows of a change are fetched one part after the other"))
             return self._end_statement(pending)
         elif kind in (COPY_IN, COPY_OUT, COPY_BOTH) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
             if kind == COPY_OUT:
@@ -234,13 +270,13 @@ class ServerStream:
                 self._copy_in(pending, both=kind == COPY_BOTH)
         elif kind in (COPY_DATA, COPY_DONE) and what in (Kind.QUERY, Kind.EXECUTE) and pending.refusal is None:
             return self._copied(kind, pending, data, start, stop, count)
-        elif kind == FUNCTION_RESULT and what is Kind.FUNCTION_CALL and pending.refusal is None:
+        elif kind == FUNCTION_RESULT and what == Kind.FUNCTION_CALL and pending.refusal is None:
             if not pending.mask_known:
                 raise MaskingError("a function's result came for a principal under a mask")
             if pending.record is not None:
                 pending.record.bytes_out += stop - start
         else:
-            raise RemoteProtocolError(f"backend message type {kind} does not answer {what.name}")
+            raise RemoteProtocolError(f"backend message type {kind} does not answer {pending.kind_name}")
         return _DROP if pending.drop else None
 
     def _copy_out(self, pending: Pending) -> None:
@@ -275,16 +311,11 @@ class ServerStream:
         record = pending.record
         if pending.limited is not None or record is None:
             return _DROP
-        limit = pending.row_limit
-        if kind == COPY_DATA and limit is not None:
-            left = limit - pending.passed
-            pending.passed += count
-            if count > left:
-                stop = start
-                for _ in range(left):
-                    stop += 1 + _LENGTH.unpack_from(data, stop + 1)[0]
+        if kind == COPY_DATA and pending.counted:
+            stop, error = admit_copy(pending, data, start, stop, count)
+            if error is not None:
                 record.bytes_out += stop - start
-                pending.limited = LimitExceeded("the policy's row limit was reached")
+                pending.limited = error
                 self._cancel()
                 return data[start:stop]
         record.bytes_out += stop - start
@@ -292,33 +323,51 @@ class ServerStream:
 
     def _complete(self, pending: Pending, data: bytes, start: int, stop: int) -> bytes | None:
         if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
-            raise RemoteProtocolError(f"CommandComplete does not answer {pending.kind.name}")
+            raise RemoteProtocolError(f"CommandComplete does not answer {pending.kind_name}")
         record = pending.record
         if record is not None and not record.rows and pending.limited is None:
             space = data.rfind(b" ", start, stop)
             count = data[space + 1 : stop - 1]
             if space > 0 and count.isdigit() and len(count) <= 20:
                 record.rows = int(count)
+        if data.startswith(b"CLOSE CURSOR", start + 5):
+            self._core.cursors.closed(pending.facts, everything=data.startswith(b"CLOSE CURSOR ALL", start + 5))
+        if pending.changes is not None and pending.limited is None:
+            error = changes.over(pending, data[start + 5 : stop - 1])
+            if error is not None and pending.kind == Kind.EXECUTE:
+                return self._undo(pending, error)
+            pending.limited = error
+            if error is None and self._core.wrapped and pending.last:
+                pending.held = data[start:stop]
+                self._end_statement(pending)
+                return _DROP
         return self._end_statement(pending)
+
+    def _undo(self, pending: Pending, error: GatewayError) -> bytes:
+        """An Execute changed too much, or nobody knows how much."""
+        changes.undo_execute(self._core, pending, error)
+        self._answered()
+        return _DROP
 
     def _end_statement(self, pending: Pending) -> bytes | None:
         """CommandComplete, EmptyQueryResponse or PortalSuspended: one statement is done."""
         core = self._core
         ruling = pending.ruling
-        if ruling is not None and SessionEffect.CATALOG in ruling.analysis.session_effects:
+        if ruling is not None and not ruling.plain and _CATALOG in ruling.analysis.session_effects:
             core.catalog_touched = True
         replacement: bytes | None = _DROP if pending.drop else None
         limited = pending.limited
-        if pending.kind is Kind.EXECUTE:
+        if pending.kind == Kind.EXECUTE:
             if limited is not None:
                 return self._limited(pending, limited)
             record = pending.record
             if record is not None:
-                core.finish(record, Outcome.SUCCESS)
+                core.finish(record, _SUCCESS)
             self._answered()
         else:
             pending.statement += 1
             pending.mask = None
+            pending.meters = ()
             pending.copy_out = False
             pending.mask_known = ruling is None or not ruling.masked
             if limited is not None:
@@ -336,7 +385,7 @@ class ServerStream:
         pipeline = core.pipeline
         # The client has been told that the pipeline failed: what of it is not under way yet is not to run.
         pipeline.mute = True
-        pipeline.skipping = all(later.kind is not Kind.SYNC for later in pipeline.queue)
+        pipeline.skipping = all(later.kind != Kind.SYNC for later in pipeline.queue)
         self._answered()
         return error_response(error, reference=reference, fatal=False)
 
@@ -344,7 +393,7 @@ class ServerStream:
         core = self._core
         pipeline = core.pipeline
         if stop - start != 6 or pending.kind not in _READIED:
-            raise RemoteProtocolError(f"ReadyForQuery does not answer {pending.kind.name}")
+            raise RemoteProtocolError(f"ReadyForQuery does not answer {pending.kind_name}")
         status = data[stop - 1]
         if status not in b"ITE":
             raise RemoteProtocolError("ReadyForQuery: unknown transaction status")
@@ -354,6 +403,11 @@ class ServerStream:
         pipeline.pop()
         replacement: bytes | None = None
         record = pending.record
+        if pending.role == Role.BEGIN:
+            replacement = _DROP
+            changes.begun(core, status)
+        elif pending.changes is not None and changes.conclude(core, pending, status):
+            record, replacement = None, _DROP
         if record is not None:
             limited = pending.limited
             if limited is not None:
@@ -362,17 +416,20 @@ class ServerStream:
             elif pending.code:
                 core.finish(record, Outcome.FAILURE, pending.code)
             else:
-                core.finish(record, Outcome.SUCCESS)
+                core.finish(record, _SUCCESS)
+                if pending.held:
+                    replacement = pending.held + data[start:stop]
         pipeline.mute = False
         core.tracker.ready(status, last=not pipeline.queue)
         if status == _IDLE:
             pipeline.end_transaction()
             if not pipeline.queue:
                 core.catalog_uncertain = False
+                core.cursors.transaction_ended()
             if core.catalog_touched:
                 core.catalog_touched = False
                 core.effects.append(CatalogChanged())
-        probe = pending.kind is Kind.PROBE
+        probe = pending.kind == Kind.PROBE
         if probe:
             replacement = _DROP
             self._probed()
@@ -418,7 +475,7 @@ class ServerStream:
         if pending.refusal is not None:
             raise RemoteProtocolError("the database accepted a message that was meant to fail")
         body = data[start + 5 : stop]
-        if pending.kind is Kind.QUERY:
+        if pending.kind == Kind.QUERY:
             ruling = pending.ruling
             if ruling is not None and ruling.masked:
                 self._masks.use(pending, ruling, body, None, pending.statement)
@@ -428,29 +485,27 @@ class ServerStream:
             self._masks.describe(pending, body)
             self._answered()
         else:
-            raise RemoteProtocolError(f"RowDescription does not answer {pending.kind.name}")
+            raise RemoteProtocolError(f"RowDescription does not answer {pending.kind_name}")
         return _DROP if pending.drop else None
 
     def _rows(self, pending: Pending, data: bytes, start: int, stop: int, count: int) -> bytes | bytearray | None:
         if pending.kind not in (Kind.QUERY, Kind.EXECUTE) or pending.refusal is not None:
-            raise RemoteProtocolError(f"DataRow does not answer {pending.kind.name}")
+            raise RemoteProtocolError(f"DataRow does not answer {pending.kind_name}")
         if not pending.mask_known:
-            if pending.kind is not Kind.EXECUTE:
+            if pending.kind != Kind.EXECUTE:
                 raise RemoteProtocolError("DataRow without RowDescription")
             self._masks.use_for_execute(pending)
         record = pending.record
         if pending.limited is not None or record is None:
             return _DROP
-        limit = pending.row_limit
-        over = False
-        if limit is not None:
-            # A portal's rows are counted over all its Executes, which may have been sent at once.
-            counter: Pending | Portal = pending if pending.portal is None else pending.portal
-            left = limit - counter.passed
-            over = count > left
-            if over:
-                stop, count = scan_rows(data, start, stop, left)
-            counter.passed += count
+        over: GatewayError | None = None
+        if pending.counted:
+            try:
+                stop, count, over = admit_rows(pending, data, start, stop, count)
+            except MaskingError as error:
+                pending.limited = error
+                self._cancel()
+                return _DROP
         output: bytes | bytearray | None = None
         if pending.mask is not None:
             try:
@@ -464,8 +519,8 @@ class ServerStream:
         else:
             record.bytes_out += stop - start
         record.rows += count
-        if over:
-            pending.limited = LimitExceeded("the policy's row limit was reached")
+        if over is not None:
+            pending.limited = over
             self._cancel()
             return data[start:stop] if output is None else output
         return output
@@ -512,15 +567,18 @@ class ServerStream:
                 core.finish(pending.record, outcome, code)
                 pending.record = None
             pending.code = code
+            pending.held = b""
+            if pending.role == Role.BEGIN and response.severity == "ERROR":
+                return _DROP  # nobody asked for it; what waits for the transaction begins another one
             return replacement
         waited = core.pipeline.awaiting is not None
         first = True
         for void in core.pipeline.fail():
             if void.record is not None:
                 core.finish(void.record, outcome if first else Outcome.SKIPPED, code if first else "")
-            if void.kind is Kind.DESCRIBE_PORTAL and void.portal is not None:
+            if void.kind == Kind.DESCRIBE_PORTAL and void.portal is not None:
                 void.portal.describe_sent = False
-            elif void.kind is Kind.DESCRIBE_STATEMENT and void.prepared is not None:
+            elif void.kind == Kind.DESCRIBE_STATEMENT and void.prepared is not None:
                 void.prepared.describe_sent = False
             first = False
         self._next()
@@ -540,7 +598,7 @@ class ServerStream:
         if not queue:
             return _DROP if self._core.masked else None
         pending = queue[0]
-        return _DROP if pending.kind is Kind.PROBE or may_speak_of_masked(self._core, pending) else None
+        return _DROP if pending.kind == Kind.PROBE or may_speak_of_masked(self._core, pending) else None
 
     # --- the gateway's own questions ----------------------------------------------------------------------------
 
@@ -573,6 +631,7 @@ class ServerStream:
         tries, self._probe_tries = self._probe_tries, 0
         if len(answer) == 3:
             core.tracker.probed(*answer)
+            core.tracker.state = core.rulings.intern(core.tracker.state)
         elif 0 < tries < _MAX_PROBE_TRIES:
             self._probe_tries = tries
             return  # somebody's cancel request hit it: it is sent again

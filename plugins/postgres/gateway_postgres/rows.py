@@ -16,6 +16,7 @@ if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
     from gateway_postgres._rows_reference import (
         COMPILED,
         RowMask,
+        count_cells,
         mask_rows,
         scan_rows,
         split_backend,
@@ -23,15 +24,24 @@ if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
     )
 else:
     try:
-        from gateway_postgres._rows import COMPILED, RowMask, mask_rows, scan_rows, split_backend, split_frontend
+        from gateway_postgres._rows import (
+            COMPILED,
+            RowMask,
+            count_cells,
+            mask_rows,
+            scan_rows,
+            split_backend,
+            split_frontend,
+        )
     except ImportError:
         from gateway_postgres._rows_reference import (
             COMPILED,
             RowMask,
+            count_cells,
             mask_rows,
             scan_rows,
             split_backend,
             split_frontend,
         )
 
-__all__ = ["COMPILED", "RowMask", "mask_rows", "scan_rows", "split_backend", "split_frontend"]
+__all__ = ["COMPILED", "RowMask", "count_cells", "mask_rows", "scan_rows", "split_backend", "split_frontend"]

@@ -24,6 +24,7 @@ from gateway.errors import (
     TlsRequired,
     UnknownResource,
 )
+from gateway.identity.sasl import NONCE_SIZE, Accepted, Challenge, Refused
 from gateway.protocol.adapter import Opened, RelaySettings
 from gateway.protocol.effects import (
     Ask,
@@ -57,7 +58,6 @@ from gateway_postgres.wire.backend import (
     ReadyForQuery,
 )
 from gateway_postgres.wire.framing import FrameBuffer
-from gateway_postgres.wire.scram import NONCE_SIZE, Accepted, Challenge, Refused
 from gateway_postgres.wire.startup import PROTOCOL_3_2, CancelRequest, StartupMessage, decode_startup
 from gateway_postgres.wire.upstream import LoginResult, upstream_login
 

@@ -11,34 +11,47 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum
 from struct import Struct
-from struct import error as StructError
 from typing import Final
 
 from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, SessionEffect
-from gateway.errors import GatewayError, MessageTooLarge, RemoteProtocolError
-from gateway.protocol.effects import AskCommit, AskRuling, Close, SendUpstream
+from gateway.errors import GatewayError, MaskedValueWrittenBack, MessageTooLarge, RemoteProtocolError
+from gateway.guardrails.changes import limit_of
+from gateway.protocol.effects import AskApproval, AskCommit, AskRuling, Close, SendUpstream, WithdrawApproval
+from gateway_postgres import changes
 from gateway_postgres.core import Core, Held, opaque_analysis
+from gateway_postgres.parameters import MAX_KEPT, BoundParameters, bind_tail, holds_sentinel, short_at
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
 from gateway_postgres.rows import split_frontend
 from gateway_postgres.session import probe
 from gateway_postgres.wire.codec import frame
 
 _LENGTH = Struct("!I")
-_SIGNED = Struct("!i")
-_SHORT = Struct("!H")
 
-QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE = b"QPBDEC"
-SYNC, FLUSH, TERMINATE, FUNCTION_CALL = b"SHXF"
-COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
-STATEMENT, PORTAL = b"SP"
-FAILED: Final = ord("E")
+# Message types. As literals they are constants where this is compiled; anything else would be looked up each time.
+QUERY: Final = 0x51  # Q
+PARSE: Final = 0x50  # P
+BIND: Final = 0x42  # B
+DESCRIBE: Final = 0x44  # D
+EXECUTE: Final = 0x45  # E
+CLOSE: Final = 0x43  # C
+SYNC: Final = 0x53  # S
+FLUSH: Final = 0x48  # H
+TERMINATE: Final = 0x58  # X
+FUNCTION_CALL: Final = 0x46  # F
+COPY_DATA: Final = 0x64  # d
+COPY_DONE: Final = 0x63  # c
+COPY_FAIL: Final = 0x66  # f
+STATEMENT: Final = 0x53  # S
+PORTAL: Final = 0x50  # P
+FAILED: Final = 0x45  # E
 """ReadyForQuery's status in a transaction that only ROLLBACK can end."""
 
 _FLUSH_MESSAGE: Final = frame(FLUSH)
 _ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _FLUSH_MESSAGE
 """Ends a COPY IN, means nothing outside of it, and has the server say what it has done."""
+_COPY_DONE_AND_TELL: Final = frame(COPY_DONE) + _FLUSH_MESSAGE
 _MAY_COPY_IN: Final = frozenset({Action.COPY_IN, Action.REPLICATE, Action.UNKNOWN})
 """What the server may answer by asking for COPY data; it then reads the client's messages in another way."""
 _SPECIAL: Final = _MAY_COPY_IN | {Action.CURSOR}
@@ -53,8 +66,8 @@ class _Verdict(Enum):
 
 
 _DROP: Final = b""
-_BLOCK = _Verdict.BLOCK
-_STOP = _Verdict.STOP
+_BLOCK: Final = _Verdict.BLOCK
+_STOP: Final = _Verdict.STOP
 Outcome = bytes | _Verdict | None
 """None forwards the message as it is; bytes replace it (empty: drop it)."""
 
@@ -62,10 +75,24 @@ Outcome = bytes | _Verdict | None
 class ClientStream:
     """Handles the client's messages. All limits are checked before memory is taken."""
 
-    __slots__ = ("_core", "_discarding", "_intent", "_ruling", "_state", "_stream", "held")
+    __slots__ = (
+        "_approved",
+        "_core",
+        "_discarding",
+        "_intent",
+        "_max_message",
+        "_max_statement",
+        "_permitted",
+        "_ruling",
+        "_state",
+        "_stream",
+        "held",
+    )
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._max_message = core.settings.limits.max_message
+        self._max_statement = core.settings.limits.max_statement
         self.held = Held()
         """Bytes that wait, for the rest of their message or for an answer."""
         self._stream = 0
@@ -75,6 +102,10 @@ class ClientStream:
         """The answer for the message that waited."""
         self._intent: StatementRecord | GatewayError | None = None
         """The record that was committed for the message that waited, or why it could not be."""
+        self._approved: tuple[StatementRecord, GatewayError | None] | None = None
+        """The record whose approval the message waited for, and why it was not given, if so."""
+        self._permitted: StatementRecord | None = None
+        """The record of the message that waits for a transaction around it."""
         self._state = core.tracker.state
         """The session state that the last ruling was made for."""
 
@@ -120,6 +151,11 @@ class ClientStream:
         self._intent = ask.records[0] if error is None else error
         self.resume()
 
+    def approved(self, record: StatementRecord, error: GatewayError | None) -> None:
+        """The answer to ``AskApproval``."""
+        self._approved = (record, error)
+        self.resume()
+
     def _process(self, data: bytes) -> None:
         core = self._core
         effects, pipeline = core.effects, core.pipeline
@@ -130,12 +166,14 @@ class ClientStream:
             self._stream -= position
             if self._discarding:
                 forwarded = position
-        entries = split_frontend(data, position, size, core.settings.limits.max_message)
+        entries = split_frontend(data, position, size, self._max_message)
         for kind, start, stop, _ in entries:
             before = len(effects)
             outcome = self._message(kind, data, start, stop)
             if outcome is not _BLOCK and self._ruling is not None:
-                self._ruling = self._intent = None  # an answer is good for the message that asked, no other
+                self._ruling = self._intent = self._approved = (
+                    None  # an answer is good for the message that asked, no other
+                )
             if outcome is None:
                 position = stop
                 if pipeline.awaiting is None:
@@ -211,8 +249,11 @@ class ClientStream:
             return _DROP
         if kind in (COPY_DONE, COPY_FAIL):
             pipeline.copying = False
-            if pipeline.queue and pipeline.queue[0].kind is Kind.QUERY:
+            if pipeline.queue and pipeline.queue[0].kind == Kind.QUERY:
                 pipeline.awaiting = pipeline.queue[0]  # the text may hold another COPY
+            elif kind == COPY_DONE and pipeline.queue and pipeline.queue[0].changes is not None:
+                pipeline.awaiting = pipeline.queue[0]
+                return _COPY_DONE_AND_TELL
             return None
         if kind == TERMINATE:
             return self._terminate()
@@ -238,13 +279,17 @@ class ClientStream:
         if core.catalog_uncertain and core.masked:
             # The catalog shows a schema change only when its transaction has ended.
             state = replace(state, search_path=None)
+        fetches = core.cursors.any and facts is None and b"fetch" in text.lower()
+        if fetches:
+            # Not kept: what it means changes with the cursors.
+            state = core.cursors.state(state)
         self._state = state
         if facts is not None:
             key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
-            found = core.opened.rulings.find(state, key)
+            found = core.rulings.find(state, key)
             ask = AskRuling(text.decode("latin-1"), state, key, facts)
-        elif tracker.codec == "utf-8" and not tracker.text_unsure:
-            found = core.opened.rulings.find(state, text)
+        elif tracker.codec == "utf-8" and not tracker.text_unsure and not fetches:
+            found = core.rulings.find(state, text)
             ask = None
         else:
             found = ask = None
@@ -253,7 +298,7 @@ class ClientStream:
         if ask is None:
             decoded = tracker.decode(text)
             if decoded is not None:
-                ask = AskRuling(decoded, state, text if tracker.codec == "utf-8" else None)
+                ask = AskRuling(decoded, state, text if tracker.codec == "utf-8" and not fetches else None)
             else:
                 facts = opaque_analysis("unreadable", Action.UNKNOWN, "the text may mean something else to the server")
                 ask = AskRuling(text.decode("latin-1"), state, None, facts)
@@ -268,18 +313,42 @@ class ClientStream:
             core.effects.append(SendUpstream(probe(core.private_name)))
             core.pipeline.expect(Pending(Kind.PROBE))
 
-    def _permit(self, ruling: Ruling, text: str) -> StatementRecord | bytes | None:
-        """The record to run under, an error to refuse with, or None after asking for the audit's word."""
+    def _permit(self, ruling: Ruling, text: str, portal: Portal | None = None) -> StatementRecord | bytes | None:
+        """The record to run under, an error to refuse with, or None after asking for an approval or for the audit."""
         intent = self._intent
+        if ruling.plain and intent is None and ruling.refusal is None and (portal is None or portal.refusal is None):
+            return self._begin(ruling, text, portal)
         if intent is not None:
             self._intent = self._core.intent = None
             if isinstance(intent, StatementRecord):
                 intent.intent = False
                 return intent
-            return self._core.refuse(self._core.begin(ruling, text), intent)
-        record = self._core.begin(ruling, text)
-        if ruling.refusal is not None:
-            return self._core.refuse(record, ruling.refusal)
+            return self._core.refuse(self._begin(ruling, text, portal), intent)
+        approved, self._approved = self._approved, None
+        if approved is not None:
+            record, error = approved
+            self._core.intent = None
+            if error is not None:
+                return self._core.refuse(record, error)
+            if portal is not None:
+                portal.approval = record.approval
+        else:
+            record = self._begin(ruling, text, portal)
+            if ruling.refusal is not None:
+                return self._core.refuse(record, ruling.refusal)
+            if portal is not None and portal.refusal is not None:
+                return self._core.refuse(record, portal.refusal)
+            if ruling.approvals:
+                if portal is None or portal.approval is None:
+                    self._ask_approval(ruling, record, portal)
+                    return None
+                record.approval = portal.approval  # the rest of the rows of what was approved
+        if ruling.allowance is not None and (portal is None or not portal.begun):
+            used_up = ruling.allowance.begin(len(ruling.analysis.statements))
+            if used_up is not None:
+                return self._core.refuse(record, used_up)
+            if portal is not None:
+                portal.begun = True
         if ruling.intent:
             record.intent = True
             # The ruling is kept for the second time round, so that nothing can change between intent and deed.
@@ -290,9 +359,29 @@ class ClientStream:
             return None
         return record
 
+    def _begin(self, ruling: Ruling, text: str, portal: Portal | None) -> StatementRecord:
+        core = self._core
+        record = core.begin(ruling, text)
+        if portal is not None and portal.parameters:
+            record.parameters = portal.parameters
+            record.bound = BoundParameters(portal.bound, portal.prepared.types, core.tracker.codec)
+        return record
+
+    def _ask_approval(self, ruling: Ruling, record: StatementRecord, portal: Portal | None) -> None:
+        # As with an intent: the ruling is kept for the second time round.
+        self._ruling = ruling
+        core = self._core
+        core.intent = record
+        state = self._state if portal is None else portal.prepared.state
+        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else portal.bound)
+        core.effects.append(ask)
+
     def _sent(self, pending: Pending, ruling: Ruling) -> None:
         """A statement goes to the server: what follows from its facts for the session."""
         core = self._core
+        if ruling.plain:
+            core.pipeline.expect(pending)
+            return
         analysis = ruling.analysis
         core.tracker.statement_sent(analysis)
         if SessionEffect.CATALOG in analysis.session_effects:
@@ -300,6 +389,8 @@ class ClientStream:
         special = not analysis.actions.isdisjoint(_SPECIAL)
         if special and Action.CURSOR in analysis.actions:
             core.pipeline.forget_portals()
+        if special or analysis.session_effects:
+            core.cursors.sent(analysis, masked=core.masked)
         if SessionEffect.PREPARED_STATEMENTS in analysis.session_effects:
             for facts in analysis.statements:
                 if SessionEffect.PREPARED_STATEMENTS in facts.session_effects:
@@ -318,21 +409,48 @@ class ClientStream:
     def _query(self, data: bytes, start: int, stop: int) -> Outcome:
         core = self._core
         text = data[start + 5 : stop - 1]
-        if data[stop - 1] or stop - start < 6 or b"\0" in text:
+        # Not ``in``: for bytes that tries to read the needle as a number first.
+        if stop - start < 6 or data.find(b"\0", start + 5, stop) != stop - 1:
             raise RemoteProtocolError("Query: the text does not end where the message does")
-        if len(text) > core.settings.limits.max_statement:
+        if len(text) > self._max_statement:
             raise MessageTooLarge("Query: the text is longer than limits.max_statement")
         ruling = self._rule(text, core.replication_facts)
         if ruling is None:
             return _BLOCK
-        permit = self._permit(ruling, text.decode("utf-8", "backslashreplace"))
+        permit = self._permitted or self._permit(ruling, text.decode("utf-8", "backslashreplace"))
         if permit is None:
             return _BLOCK
         if isinstance(permit, bytes):
             core.pipeline.expect(Pending(Kind.QUERY, refusal=permit))
             return frame(QUERY, b"querygate refused this statement\0")
-        self._sent(Pending(Kind.QUERY, ruling=ruling, record=permit), ruling)
+        pending = Pending(Kind.QUERY, ruling=ruling, record=permit)
+        pending.changes = limit_of(ruling)
+        if pending.changes is not None and not self._in_transaction(ruling, permit):
+            return _BLOCK
+        self._permitted = None
+        self._sent(pending, ruling)
+        if pending.changes is not None:
+            # What comes after it depends on whether it is undone.
+            core.pipeline.awaiting = pending
         return None
+
+    def _in_transaction(self, ruling: Ruling, permit: StatementRecord) -> bool:
+        """Whether a simple Query can go on because it will not commit by itself; else it waits."""
+        core = self._core
+        queue = core.pipeline.queue
+        if queue:
+            # Whether there is a transaction is known when all is answered; the client may not have sent a Sync yet.
+            core.pipeline.awaiting = queue[-1]
+            if core.pipeline.unsynced:
+                core.effects.append(SendUpstream(_FLUSH_MESSAGE))
+        elif changes.needs_transaction(core):
+            changes.begin(core)
+        else:
+            core.intent = None
+            return True
+        # The ruling and the record are kept for the next time round; should the client go away, it never ran.
+        self._ruling, self._permitted, core.intent = ruling, permit, permit
+        return False
 
     def _function_call(self, data: bytes, start: int, stop: int) -> Outcome:
         core = self._core
@@ -360,7 +478,7 @@ class ClientStream:
         text_end = data.find(b"\0", name_end + 1, stop)
         if name_end < 0 or text_end < 0 or stop - text_end < 3:
             raise RemoteProtocolError("Parse: name or text is not terminated")
-        if text_end - name_end > core.settings.limits.max_statement:
+        if text_end - name_end > self._max_statement:
             raise MessageTooLarge("Parse: the text is longer than limits.max_statement")
         name, text = data[start + 5 : name_end], data[name_end + 1 : text_end]
         ruling = self._rule(text, core.replication_facts)
@@ -374,7 +492,7 @@ class ClientStream:
             core.pipeline.expect(Pending(Kind.PARSE, refusal=refusal, undo=undo))
             core.pipeline.skipping = True
             return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
-        prepared = Prepared(name, text, ruling, self._state)
+        prepared = Prepared(name, text, ruling, self._state, types=data[text_end + 1 : stop])
         undo = core.pipeline.set_statement(name, prepared)
         pending = Pending(Kind.PARSE, undo=undo)
         if core.masked:
@@ -406,13 +524,20 @@ class ClientStream:
         pipeline.unsynced = True
         formats: tuple[int, ...] | None
         if core.masked:
-            parameters, formats = _bind_tail(data, name_end + 1, stop)
+            parameters, formats = bind_tail(data, name_end + 1, stop)
         else:
             formats = None
-            codes = data[name_end + 1] << 8 | data[name_end + 2]
-            at = name_end + 3 + 2 * codes
-            parameters = data[at] << 8 | data[at + 1] if at + 2 <= stop else 0
+            at = name_end + 3 + 2 * short_at(data, name_end + 1)
+            parameters = short_at(data, at) if at + 2 <= stop else 0
+        if portal_name:
+            core.cursors.bound(portal_name, core.tracker.codec)
         portal = Portal(portal_name, prepared, formats, parameters)
+        if parameters:
+            end = stop if prepared.ruling.approvals else min(stop, name_end + 1 + MAX_KEPT)
+            portal.bound = data[name_end + 1 : end]
+        sentinels = prepared.ruling.sentinels
+        if sentinels is not None and holds_sentinel(data, name_end + 1, core.tracker.codec, sentinels):
+            portal.refusal = MaskedValueWrittenBack("a parameter is what a mask shows")
         undo = pipeline.set_portal(portal_name, portal)
         pending = Pending(Kind.BIND, portal=portal, undo=undo)
         if core.masked:
@@ -426,7 +551,7 @@ class ClientStream:
         The server itself plans a prepared statement anew when search_path or the schema changes.
         """
         core, tracker = self._core, self._core.tracker
-        if prepared.ruling.epoch is not core.opened.rulings.epoch:
+        if prepared.ruling.epoch is not core.rulings.epoch:
             return False
         if tracker.dirty:
             return core.pipeline.unsynced and prepared.state.search_path is None
@@ -448,13 +573,13 @@ class ClientStream:
         else:
             ruling = portal.prepared.ruling
             text = portal.prepared.shown
-            if self._ruling is not None or ruling.epoch is not core.opened.rulings.epoch:
+            if self._ruling is not None or ruling.epoch is not core.rulings.epoch:
                 ruling = self._rule(portal.prepared.text)
                 if ruling is not None:
                     portal.prepared.ruling = ruling
         if ruling is None:
             return _BLOCK
-        permit = self._permit(ruling, text)
+        permit = self._permit(ruling, text, portal)
         if permit is None:
             return _BLOCK
         pipeline.unsynced = True
@@ -464,14 +589,15 @@ class ClientStream:
             return frame(EXECUTE, core.private_name, b"\0\0\0\0\0")
         pending = Pending(Kind.EXECUTE, ruling=ruling, record=permit, portal=portal)
         message: bytes | None = None
-        if portal is not None:
-            permit.parameters = portal.parameters
-            if core.masked and not (portal.describe_sent or portal.prepared.describe_sent):
-                # Nobody asked for the result's description, and without it nothing can be masked.
-                portal.describe_sent = True
-                pipeline.expect(Pending(Kind.DESCRIBE_PORTAL, portal=portal, ruling=ruling, drop=True))
-                message = frame(DESCRIBE, b"P", name, b"\0") + data[start:stop]
+        if portal is not None and core.masked and not (portal.describe_sent or portal.prepared.describe_sent):
+            # Nobody asked for the result's description, and without it nothing can be masked.
+            portal.describe_sent = True
+            pipeline.expect(Pending(Kind.DESCRIBE_PORTAL, portal=portal, ruling=ruling, drop=True))
+            message = frame(DESCRIBE, b"P", name, b"\0") + data[start:stop]
+        pending.changes = limit_of(ruling)
         self._sent(pending, ruling)
+        if pending.changes is not None:
+            pipeline.awaiting = pending
         if pipeline.awaiting is pending:
             # Have the server say at once how it goes, even if it does not ask for COPY data.
             message = (message or data[start:stop]) + _FLUSH_MESSAGE
@@ -526,6 +652,8 @@ class ClientStream:
         core = self._core
         core.abandoned = True
         core.waiting_for_drain = False
+        if isinstance(core.ask_down, AskApproval):
+            core.effects.append(WithdrawApproval())
         core.forget_intent()
         core.pipeline.awaiting = None
         core.pipeline.copying = False
@@ -538,27 +666,6 @@ class ClientStream:
             return
         # No Sync: it would commit what the client did not.
         core.effects.append(SendUpstream(_ABANDON))
-
-
-def _bind_tail(data: bytes, at: int, stop: int) -> tuple[int, tuple[int, ...]]:
-    """How many parameters a Bind has and its result format codes; ``at`` is behind its names. Lengths must add up."""
-    try:
-        at += 2 + 2 * _SHORT.unpack_from(data, at)[0]
-        count: int = _SHORT.unpack_from(data, at)[0]
-        at += 2
-        for _ in range(count):
-            length: int = _SIGNED.unpack_from(data, at)[0]
-            if length < -1:
-                raise RemoteProtocolError("Bind: a parameter has an impossible length")
-            at += 4 if length == -1 else 4 + length
-        codes: int = _SHORT.unpack_from(data, at)[0]
-    except StructError:
-        raise RemoteProtocolError("Bind: too short") from None
-    if at + 2 + 2 * codes != stop:
-        raise RemoteProtocolError("Bind: the lengths do not add up")
-    if not codes:
-        return count, ()
-    return count, tuple(_SHORT.unpack_from(data, at + 2 + 2 * index)[0] for index in range(codes))
 
 
 def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes]:

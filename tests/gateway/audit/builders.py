@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +15,18 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.audit.event import encode_ruling, encode_session_context
+from gateway.audit.events import EventFilter, Found
 from gateway.audit.log import AuditLog, LogSettings
+from gateway.audit.notes import Signer
+from gateway.audit.reader import iter_events
 from gateway.audit.sinks import AttachedSink
 from gateway.audit.storage import Storage
+from gateway.audit.witness import Witness
 from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, StatementRecord
 from gateway.domain.decision import Decision, Effect, Mode, Obligations, PolicyHit, SessionContext
 from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal, PrincipalKind
+from gateway.domain.recorded import Shared
 from gateway.domain.resource import Resource
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, ColumnRef, ObjectRef, Predicate, StatementFacts
@@ -144,17 +151,24 @@ class FaultyStorage(Storage):
 
 
 def open_log(
-    directory: Path, *, storage: Storage | None = None, sinks: tuple[AttachedSink, ...] = (), **changes: Any
+    directory: Path,
+    *,
+    storage: Storage | None = None,
+    sinks: tuple[AttachedSink, ...] = (),
+    witnesses: tuple[Witness, ...] = (),
+    now: Callable[[], int] = time.time_ns,
+    **changes: Any,
 ) -> AuditLog:
     """A log that looks at the disk and retries fifty times a second."""
     values: dict[str, Any] = {
         "directory": directory,
         "gateway_name": "gw-1",
+        "signing_key": directory.parent / f"{directory.name}.key",
         "flush_interval": 0.005,
         "look_interval": 0.02,
         "min_free_bytes": 0,
     }
-    return AuditLog(LogSettings(**{**values, **changes}), storage=storage, sinks=sinks)
+    return AuditLog(LogSettings(**{**values, **changes}), storage=storage, sinks=sinks, witnesses=witnesses, now=now)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -166,7 +180,32 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def lines_of(directory: Path) -> list[bytes]:
-    """All lines of all segments, in the order of the segments."""
+    """All whole events of all segments, in order."""
+    return [found.line for found in iter_events(directory, EventFilter())]
+
+
+def found_of(record: StatementRecord | SessionRecord, context: Shared = CONTEXT) -> Found:
+    """What a reader finds of one record."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = open_log(Path(folder) / "audit")
+        if isinstance(record, SessionRecord):
+            log.record_session(record)
+        else:
+            log.record(record, context)
+        asyncio.run(log.close())
+        return next(
+            found
+            for found in iter_events(Path(folder) / "audit", EventFilter())
+            if not found.event.metadata.event_code.startswith("audit.")
+        )
+
+
+def raw_lines(directory: Path) -> list[bytes]:
+    """All lines of all segments as they are on disk, in the order of the segments."""
     return [
         line for path in sorted(directory.glob("audit-*.jsonl")) for line in path.read_bytes().splitlines(keepends=True)
     ]
+
+
+def signer(name: str = "querygate.audit/gw-1/1") -> Signer:
+    return Signer(name, bytes(range(32)))

@@ -1,19 +1,25 @@
 import hashlib
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.chain import Pieces, Sealer
-from gateway.audit.event import EncoderSettings, EventEncoder, encode_session_context
-from gateway.audit.redact import Literals
-from gateway.domain.audit import Outcome, SessionEventKind
+from gateway.audit.event import EventEncoder, Product, encode_session_context
+from gateway.audit.execution import Execution
+from gateway.audit.expand import expand_event, expand_execution
+from gateway.audit.records import RecordEncoder, RecordSettings
+from gateway.audit.redact import Literals, hash_literal
+from gateway.domain.approval import ApprovalNote, GrantScope
+from gateway.domain.audit import BoundValue, Outcome, SessionEventKind, SessionRecord, StatementRecord
+from gateway.domain.recorded import Shared
 from gateway.domain.statement import Action, Analysis, StatementFacts
 from gateway.errors import ConfigurationError
 from tests.gateway.audit.builders import (
+    ANA,
     ANALYSIS,
     CONTEXT,
     COPILOT,
@@ -28,8 +34,24 @@ from tests.gateway.audit.builders import (
 )
 
 
-def encoder(**changes: Any) -> EventEncoder:
-    return EventEncoder(EncoderSettings(**{"gateway_name": "gw-1", "version": "0.1.0", **changes}))
+def recorded(record: StatementRecord, context: Shared = CONTEXT, sequence: int = 0, **settings: Any) -> dict[str, Any]:
+    """The event that a reader sees of a statement, recorded alone in a segment."""
+    return whole(*lines(record, context, sequence, **settings))
+
+
+def lines(record: StatementRecord, context: Shared = CONTEXT, sequence: int = 0, **settings: Any) -> list[bytes]:
+    return RecordEncoder(RecordSettings(**settings)).statement(record, context, sequence - 2)
+
+
+def whole(session_line: bytes, ruling_line: bytes, line: bytes) -> dict[str, Any]:
+    session, ruling = (text[text.index(b'"body":') + 7 : -1] for text in (session_line, ruling_line))
+    execution = msgspec.json.decode(line, type=Execution)
+    assert execution.session + 1 == execution.ruling == execution.seq - 1
+    return event(expand_execution(execution, execution.text, execution.cut, session, ruling, Product(version="0.1.0")))
+
+
+def session_event(record: SessionRecord, sequence: int = 0) -> dict[str, Any]:
+    return event(expand_event(sequence, EventEncoder("gw-1", "0.1.0").session(record, sequence)))
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -38,16 +60,15 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def event(body: Pieces) -> dict[str, Any]:
-    line = Sealer("chain").seal(body)
-    assert line.count(b"\n") == 1
+def event(line: bytes) -> dict[str, Any]:
+    assert line.count(b"\n") == 0
     result = json.loads(line, object_pairs_hook=unique)
     assert isinstance(result, dict)
     return result
 
 
 def test_a_statement_is_an_ocsf_datastore_activity() -> None:
-    found = event(encoder().statement(statement(7, masked_cells=3, parameters=2), CONTEXT, 41))
+    found = recorded(statement(7, masked_cells=3, parameters=2), CONTEXT, 41)
     assert (found["class_uid"], found["category_uid"], found["activity_id"], found["type_uid"]) == (6005, 6, 1, 600501)
     assert found["metadata"]["sequence"] == 41
     assert found["metadata"]["uid"] == "s-1.7"
@@ -87,7 +108,7 @@ def test_a_statement_is_an_ocsf_datastore_activity() -> None:
 def test_the_outcome_tells_what_happened(
     changes: dict[str, Any], status: int, detail: str, action: int, disposition: int
 ) -> None:
-    found = event(encoder().statement(statement(**changes), CONTEXT, 0))
+    found = recorded(statement(**changes))
     assert (found["status_id"], found["status_detail"]) == (status, detail)
     assert (found["action_id"], found["disposition_id"]) == (action, disposition)
     assert found.get("status_code", "") == changes.get("code", "")
@@ -96,19 +117,19 @@ def test_the_outcome_tells_what_happened(
 def test_every_outcome_has_a_form() -> None:
     for outcome in Outcome:
         for intent in (False, True):
-            event(encoder().statement(statement(outcome=outcome, intent=intent), CONTEXT, 0))
+            recorded(statement(outcome=outcome, intent=intent))
 
 
 def test_an_intent_and_its_outcome_belong_together() -> None:
-    intent = event(encoder().statement(statement(7, intent=True), CONTEXT, 0))
-    outcome = event(encoder().statement(statement(7), CONTEXT, 1))
+    intent = recorded(statement(7, intent=True))
+    outcome = recorded(statement(7))
     assert intent["metadata"]["correlation_uid"] == outcome["metadata"]["uid"]
     assert intent["metadata"]["uid"] != outcome["metadata"]["uid"]
     assert intent["metadata"]["event_code"] == "statement.intent"
 
 
 def test_a_refusal_says_which_policy_and_why() -> None:
-    found = event(encoder().statement(refused(), CONTEXT, 0))
+    found = recorded(refused())
     assert found["policy"]["name"] == "no-destruction"
     assert found["unmapped"]["decision"]["reason"] == "denied by no-destruction"
     assert found["unmapped"]["decision"]["refusal"] == "AccessDenied: denied by no-destruction"
@@ -116,7 +137,7 @@ def test_a_refusal_says_which_policy_and_why() -> None:
 
 def test_an_agent_and_the_human_it_acts_for_are_both_there() -> None:
     context = encode_session_context(SESSION, COPILOT, SHOP, "gw-1")
-    found = event(encoder().statement(statement(), context, 0))
+    found = recorded(statement(), context)
     assert found["actor"]["user"]["name"] == "copilot"
     assert found["actor"]["user"]["type"] == "Agent"
     assert found["unmapped"]["session"]["acts_for"] == [
@@ -139,34 +160,32 @@ def test_an_agent_and_the_human_it_acts_for_are_both_there() -> None:
 )
 def test_the_gravest_action_names_the_activity(actions: set[Action], activity: int) -> None:
     analysis = Analysis((StatementFacts("x", frozenset(actions)),))
-    found = event(encoder().statement(statement(ruling=ruling(analysis)), CONTEXT, 0))
+    found = recorded(statement(ruling=ruling(analysis)))
     assert (found["activity_id"], found["type_uid"]) == (activity, 600500 + activity)
 
 
 def test_a_ruling_that_nobody_encoded_is_recorded_in_full() -> None:
     late = ruling()
-    late.audit = b"{}"
-    assert event(encoder().statement(statement(ruling=late), CONTEXT, 0)) == event(
-        encoder().statement(statement(), CONTEXT, 0)
-    )
+    late.audit = Shared()
+    assert recorded(statement(ruling=late)) == recorded(statement())
 
 
 @given(st.text())
 def test_any_text_is_kept_as_it_is(text: str) -> None:
-    found = event(encoder().statement(statement(text=text), CONTEXT, 0))
+    found = recorded(statement(text=text))
     assert found["query_info"]["query_string"] == text
 
 
 @given(st.text(st.characters(categories=["Cs", "L"])))
 def test_bytes_that_are_no_text_cannot_keep_a_statement_out(text: str) -> None:
     context = encode_session_context(replace(SESSION, application=text, user=text), None, None, "gw-1")
-    found = event(encoder().statement(statement(text=text, code=text), context, 0))
+    found = recorded(statement(text=text, code=text), context)
     assert found["query_info"]["query_string"] == text.encode("utf-8", "backslashreplace").decode()
 
 
 def test_a_long_text_is_cut_and_its_digest_kept() -> None:
     text = "SELECT '" + "é" * 500 + "'"
-    found = event(encoder(max_text=100).statement(statement(text=text), CONTEXT, 0))
+    found = recorded(statement(text=text), max_text=100)
     assert found["query_info"]["query_string"] == text[:100]
     assert found["metadata"]["is_truncated"] is True
     assert found["metadata"]["untruncated_size"] == len(text.encode())
@@ -180,15 +199,79 @@ def test_no_literal_is_left_where_the_setting_says_so(mode: Literals, max_text: 
     analysis = replace(ANALYSIS, normalised="SELECT * FROM customers WHERE email = ? AND tax = ?")
     record = statement(text=text, ruling=ruling(analysis))
     context = encode_session_context(replace(SESSION, user="somebody"), None, SHOP, "gw-1")
-    pieces = encoder(literals=mode, literal_key=b"k" * 32, max_text=max_text).statement(record, context, 0)
-    assert b"ana@example.com" not in b"".join(pieces)
-    assert b"123456789" not in b"".join(pieces)
-    assert event(pieces)["query_info"]["query_string"].startswith("SELECT * FROM custom")
+    record.bound = Bound("ana@example.com", 123456789, None)
+    found = lines(record, context, literals=mode, literal_key=b"k" * 32, max_text=max_text)
+    assert b"ana@example.com" not in b"".join(found)
+    assert b"123456789" not in b"".join(found)
+    assert whole(*found)["query_info"]["query_string"].startswith("SELECT * FROM custom")
+
+
+class Bound:
+    def __init__(self, *values: BoundValue) -> None:
+        self._values = values
+
+    def values(self) -> tuple[BoundValue, ...]:
+        return self._values
+
+
+def test_bound_values_are_kept_hashed_or_dropped_like_literals() -> None:
+    record = statement(parameters=4, bound=Bound("ana@example.com", 4711, True, None))
+    assert recorded(record)["unmapped"]["parameter_values"] == ["ana@example.com", 4711, True, None]
+    hashed = recorded(record, literals=Literals.HASH, literal_key=b"k")["unmapped"]["parameter_values"]
+    assert hashed == [
+        hash_literal("ana@example.com", b"k"),
+        hash_literal("4711", b"k"),
+        hash_literal("true", b"k"),
+        None,
+    ]
+    dropped = recorded(record, literals=Literals.DROP)["unmapped"]
+    assert "parameter_values" not in dropped
+    assert dropped["parameters"] == 4
+
+
+def test_an_approval_is_in_the_event() -> None:
+    note = ApprovalNote("r-1", GrantScope.ONCE, ("dba@example.com",))
+    found = recorded(statement(approval=note))["unmapped"]["approval"]
+    assert found == {"request": "r-1", "scope": "once", "approvers": ["dba@example.com"], "break_glass": False}
+
+
+def test_a_long_bound_value_is_cut_and_many_are_bounded() -> None:
+    [value] = recorded(statement(bound=Bound("x" * 5000)))["unmapped"]["parameter_values"]
+    assert value == "x" * 4096 + "… (5000 characters)"
+    assert len(recorded(statement(bound=Bound(*range(2000))))["unmapped"]["parameter_values"]) == 1000
+
+
+def test_a_short_statement_takes_few_bytes() -> None:
+    encoder = RecordEncoder(RecordSettings())
+    encoder.statement(statement(0), CONTEXT, 1_000_000)
+    for number in (1, 2):
+        [line] = encoder.statement(
+            statement(number, text="SELECT abalance FROM accounts WHERE aid = 431234;"), CONTEXT, 9
+        )
+        assert len(line) < (230 if number == 1 else 190)
+
+
+def test_what_is_shared_is_written_once_in_each_segment() -> None:
+    encoder = RecordEncoder(RecordSettings())
+    context, other = encode_session_context(SESSION, ANA, SHOP, "gw-1"), ruling()
+    counts = []
+    for _ in range(2):
+        encoder.begin_segment()
+        counts += [len(encoder.statement(statement(n, ruling=other), context, 10)) for n in range(3)]
+    assert counts == [3, 1, 1, 3, 1, 1]
+
+
+def test_a_statement_that_cannot_be_encoded_leaves_nothing_half_defined() -> None:
+    encoder = RecordEncoder(RecordSettings())
+    context = encode_session_context(SESSION, ANA, SHOP, "gw-1")
+    with pytest.raises(TypeError):
+        encoder.statement(statement(bound=Bound(cast(Any, object()))), context, 0)
+    assert len(encoder.statement(statement(), context, 0)) == 3
 
 
 def test_hashing_literals_without_a_key_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="needs a key"):
-        encoder(literals=Literals.HASH)
+        RecordSettings(literals=Literals.HASH)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +285,7 @@ def test_hashing_literals_without_a_key_is_refused() -> None:
     ],
 )
 def test_session_events(kind: SessionEventKind, class_uid: int, activity: int, status: int) -> None:
-    found = event(encoder().session(session(kind, detail="why", statements=9, duration=5_000_000_000), 3))
+    found = session_event(session(kind, detail="why", statements=9, duration=5_000_000_000), 3)
     assert (found["class_uid"], found["activity_id"], found["status_id"]) == (class_uid, activity, status)
     assert found["type_uid"] == class_uid * 100 + activity
     assert found["status_detail"] == kind.value
@@ -215,7 +298,7 @@ def test_session_events(kind: SessionEventKind, class_uid: int, activity: int, s
 
 def test_a_failed_login_names_the_claimed_user_as_a_claim() -> None:
     record = session(SessionEventKind.LOGIN_FAILED, principal=None, resource=None)
-    found = event(encoder().session(record, 0))
+    found = session_event(record)
     assert found["user"] == {"name": "ana@example.com", "type_id": 0}
     assert found["unmapped"]["session"]["authenticated"] is False
 
@@ -234,16 +317,14 @@ def test_a_failed_login_names_the_claimed_user_as_a_claim() -> None:
 )
 def test_client_addresses(address: str, endpoint: dict[str, Any]) -> None:
     context = encode_session_context(replace(SESSION, client_address=address), None, None, "gw-1")
-    assert json.loads(context)["src_endpoint"] == endpoint
+    assert json.loads(context.body)["src_endpoint"] == endpoint
 
 
 def test_both_shared_pieces_are_json_objects_of_their_own() -> None:
-    assert list(json.loads(CONTEXT))[-1] == "unmapped"
-    assert next(iter(json.loads(ruling().audit))) == "unmapped"
+    assert list(json.loads(CONTEXT.body))[-1] == "unmapped"
+    assert list(json.loads(ruling().audit.body))[:2] == ["fingerprint", "unmapped"]
 
 
 def test_equal_input_gives_equal_bytes() -> None:
     shuffled = replace(DECISION)
-    assert encoder().statement(statement(ruling=ruling(decision=shuffled)), CONTEXT, 5) == encoder().statement(
-        statement(), CONTEXT, 5
-    )
+    assert lines(statement(ruling=ruling(decision=shuffled))) == lines(statement())

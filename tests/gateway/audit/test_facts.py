@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.chain import Sealer
-from gateway.audit.event import EncoderSettings, EventEncoder, encode_ruling
+from gateway.audit.event import Product, encode_ruling
+from gateway.audit.execution import Execution
+from gateway.audit.expand import expand_execution
 from gateway.audit.facts import analysis_from_line
 from gateway.domain.statement import (
     Action,
@@ -17,7 +18,7 @@ from gateway.domain.statement import (
     SessionEffect,
     StatementFacts,
 )
-from tests.gateway.audit.builders import ANALYSIS, CONTEXT, DECISION, FACTS, RULING, statement
+from tests.gateway.audit.builders import ANALYSIS, CONTEXT, DECISION, FACTS, RULING
 
 names = st.text(st.sampled_from('ab.:"é (\n\\'), max_size=6)
 objects = st.frozensets(
@@ -46,8 +47,8 @@ all_facts = st.builds(
 def recorded(analysis: Analysis) -> bytes:
     """The line that a statement with these facts leaves in the log."""
     ruling = replace(RULING, analysis=analysis, audit=encode_ruling(analysis, DECISION))
-    encoder = EventEncoder(EncoderSettings(gateway_name="gw", version="0"))
-    return Sealer("c").seal(encoder.statement(statement(ruling=ruling), CONTEXT, 0))
+    execution = Execution(3, "s-1.0", 0, 0, 1, 2, "SELECT")
+    return expand_execution(execution, "SELECT", None, CONTEXT.body, ruling.audit.body, Product())
 
 
 @given(st.lists(all_facts, max_size=3).map(tuple))

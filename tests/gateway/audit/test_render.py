@@ -1,26 +1,32 @@
 from datetime import UTC
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.audit.chain import Sealer
-from gateway.audit.event import EncoderSettings, EventEncoder, encode_session_context
+from gateway.audit.event import EventEncoder, encode_session_context
+from gateway.audit.events import Event
+from gateway.audit.expand import expand_event
 from gateway.audit.render import plain, render
-from gateway.audit.tail import Event, decode_event
 from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, StatementRecord
-from tests.gateway.audit.builders import CONTEXT, COPILOT, SESSION, SHOP, refused, session, statement
+from gateway.domain.recorded import Shared
+from tests.gateway.audit.builders import (
+    CONTEXT,
+    COPILOT,
+    SESSION,
+    SHOP,
+    found_of,
+    refused,
+    session,
+    statement,
+)
 
-ENCODER = EventEncoder(EncoderSettings(gateway_name="gw-1", version="0"))
+
+def event(record: StatementRecord | SessionRecord, context: Shared = CONTEXT) -> Event:
+    return found_of(record, context).event
 
 
-def event(record: StatementRecord | SessionRecord, context: bytes = CONTEXT) -> Event:
-    body = ENCODER.session(record, 0) if isinstance(record, SessionRecord) else ENCODER.statement(record, context, 0)
-    found = decode_event(Sealer("c").seal(body))
-    assert found is not None
-    return found
-
-
-def shown(record: StatementRecord | SessionRecord, context: bytes = CONTEXT, **options: Any) -> str:
+def shown(record: StatementRecord | SessionRecord, context: Shared = CONTEXT, **options: Any) -> str:
     return render(event(record, context), zone=UTC, **options).plain
 
 
@@ -47,9 +53,10 @@ def test_a_failed_login_marks_the_name_as_a_claim() -> None:
 
 
 def test_the_log_speaks_of_itself() -> None:
-    body = ENCODER.lifecycle("audit.interrupted", 0, 1_795_420_800_000_000_000, {"reason": "disk full"})
-    found = decode_event(Sealer("c").seal(body))
-    assert found is not None
+    body = EventEncoder("gw-1", "0").lifecycle(
+        "audit.interrupted", 0, 1_795_420_800_000_000_000, {"reason": "disk full"}
+    )
+    found = msgspec.json.decode(expand_event(0, body), type=Event)
     assert render(found, zone=UTC).plain == "2026-11-23 08:00:00.000 audit.interrupted disk full"
 
 

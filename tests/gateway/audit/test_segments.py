@@ -5,8 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audit import segments
-from gateway.audit.segments import Head, list_segments, read_head, reversed_lines, segment_name, write_head
+from gateway.audit.segments import (
+    list_segments,
+    read_frontier,
+    read_line,
+    reversed_lines,
+    segment_name,
+    write_frontier,
+)
 from gateway.audit.storage import Storage
+from gateway.audit.tree import Frontier
 
 
 @given(
@@ -30,20 +38,45 @@ def test_lines_from_the_end_are_the_lines_from_the_beginning(
 
 
 def test_segments_are_ordered_by_number_and_nothing_else_counts(tmp_path: Path) -> None:
-    for name in [segment_name(100), segment_name(9), "audit-9.jsonl", "head.json", segment_name(9) + ".damaged-1"]:
+    for name in [segment_name(100), segment_name(9), "audit-9.jsonl", "key.pub", segment_name(9) + ".damaged-1"]:
         (tmp_path / name).touch()
     assert [number for number, _ in list_segments(tmp_path)] == [9, 100]
 
 
-def test_the_head_is_read_back(tmp_path: Path) -> None:
-    assert read_head(tmp_path) is None
-    head = Head(1, "c", 41, "ab")
-    write_head(Storage(), tmp_path, head)
-    assert read_head(tmp_path) == head
+def tree(size: int) -> Frontier:
+    frontier = Frontier()
+    frontier.add_lines(b"%d" % number for number in range(size))
+    return frontier
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"{}", b'{"format":1,"chain_uid":"c","sequence":"1","fingerprint":""}'])
-def test_a_garbled_head_is_not_taken_for_none(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "head.json").write_bytes(data)
-    with pytest.raises(ValueError, match=r"head\.json cannot be read"):
-        read_head(tmp_path)
+def test_a_frontier_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / segment_name(21)
+    assert read_frontier(path, 21) is None
+    write_frontier(Storage(), path, tree(21))
+    assert read_frontier(path, 21) == tree(21)
+    assert read_frontier(path, 22) is None
+    assert read_frontier(tmp_path / segment_name(0), 0) == Frontier()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"{}", b'{"size":21,"peaks":["00"]}', b'{"size":1,"peaks":["zz"]}'])
+def test_a_garbled_frontier_is_none(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / segment_name(21)
+    path.with_suffix(".tree").write_bytes(data)
+    assert read_frontier(path, 21) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (b'{"seq":0,"event":{}}', 0),
+        (b'{"seq":48113,"id":"x"}', 48113),
+        (b'{"seq":7,"define":"ruling","body":{}}', 7),
+        (b'{"seq":07,"id":"x"}', None),
+        (b'{"seq":7,"id":"x"', None),
+        (b'{"seq":7,"id":"x"}}', None),
+        (b'{"seq":7,"other":"x"}', None),
+        (b"", None),
+    ],
+)
+def test_a_line_knows_its_number(line: bytes, number: int | None) -> None:
+    assert read_line(line) == number

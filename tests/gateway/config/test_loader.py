@@ -119,6 +119,8 @@ def test_the_documented_file_has_one_doubtful_place(load: Load) -> None:
 def test_protocols_are_those_of_installed_plugins(load: Load, tmp_path: Path) -> None:
     load(DESIGN)
     config = load_config(tmp_path / "querygate.yaml", environ=ENVIRON)
+    assert not any("listeners.mysql" in warning for warning in config.warnings)
+    config = load_config(tmp_path / "querygate.yaml", environ=ENVIRON, protocols=frozenset({"postgres"}))
     assert any("listeners.mysql" in warning for warning in config.warnings)
     assert not any("listeners.postgres" in warning for warning in config.warnings)
 
@@ -133,7 +135,15 @@ def test_an_empty_file_is_a_gateway_with_nothing_behind_it(load: Load) -> None:
 
 
 def test_the_example_is_accepted_without_a_word() -> None:
-    names = ["SHOP_PASSWORD", "SHOP_STAGING_PASSWORD", "ANA_TOKEN", "SAM_TOKEN", "DORA_TOKEN", "COPILOT_TOKEN"]
+    names = [
+        "SHOP_PASSWORD",
+        "SHOP_STAGING_PASSWORD",
+        "WEBSHOP_PASSWORD",
+        "ANA_TOKEN",
+        "SAM_TOKEN",
+        "DORA_TOKEN",
+        "COPILOT_TOKEN",
+    ]
     example = Path(__file__).parents[3] / "examples" / "querygate.yaml"
     config = load_config(example, environ={name: name * 3 for name in names}, protocols=PROTOCOLS)
     assert config.warnings == ()

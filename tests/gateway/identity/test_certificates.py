@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.errors import ConfigurationError
 from gateway.identity.certificates import ensure_certificate, load_certificate_der
-from gateway_postgres.wire.scram import tls_server_end_point
+from gateway.identity.sasl import tls_server_end_point
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -56,6 +56,8 @@ class Issuer:
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     username_claim: str = "sub"
     groups_claim: str | None = "groups"
+    groups: dict[str, str] | None = None
+    users: tuple[str, ...] = ("*",)
 
 
 def b64(data: bytes) -> str:

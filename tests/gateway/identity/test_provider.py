@@ -38,7 +38,7 @@ class World:
             self.store,
             INSTALL,
             lambda: self.now,
-            bearers=lambda: self.bearers,
+            asks_for_password=lambda user: user in self.bearers,
         )
 
     def issue(self, identifier: str, secret: str, principal: str = ANA.name, *, expires=None, resources=()) -> None:

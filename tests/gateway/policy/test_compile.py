@@ -113,7 +113,8 @@ def test_approvals_and_limits_can_be_looked_up_by_name() -> None:
     found = policy_set({**hold(), "approval": {"approvers": ["dba"], "timeout": "10m", "count": 2, "reason": True}})
     approval = found.by_name["hold"].approval
     assert approval is not None
-    assert (approval.approvers, approval.timeout, approval.count, approval.reason) == (("dba",), 600.0, 2, True)
+    assert approval.approvers == {"dba"}
+    assert (approval.timeout, approval.count, approval.reason) == (600.0, 2, True)
 
 
 def test_the_memo_of_scopes_stays_bounded() -> None:

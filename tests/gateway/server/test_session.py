@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +15,17 @@ from gateway.domain.decision import Decision, Effect, SessionContext
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Analysis
 from gateway.errors import AuditError, GatewayError, GatewayShutdown
+from gateway.protocol import adapter
 from gateway.protocol.effects import (
     AskCancelUpstream,
+    AskCommit,
+    BeginAgain,
     Close,
     Record,
     SendDownstream,
     SendUpstream,
     SetDeadline,
+    WithdrawApproval,
 )
 from gateway.server.session import ClientProtocol, DatabaseProtocol, Session
 
@@ -33,6 +38,10 @@ class Transport(asyncio.Transport):
         self.written = b""
         self.calls: list[str] = []
         self.closing = False
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def get_protocol(self) -> Any:
+        return self.protocol
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
@@ -91,6 +100,8 @@ class Host:
         self.audit_fails = False
         self.closings = 0
         self.openings = 0
+        self.given_up = 0
+        self.successors: list[Session] = []
 
     def answer(self, session: Session, ask: object) -> None:
         self.asked.append(ask)
@@ -101,6 +112,15 @@ class Host:
         self.records.append(record)
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None: ...
+
+    def approval_given_up(self, session: Session) -> None:
+        self.given_up += 1
+
+    def begin_again(self, session: Session, make: Callable[[str], adapter.Relay]) -> None:
+        successor = Session(self, "s2", make("s2"), CONTEXT)
+        self.successors.append(successor)
+        assert session.give_client_to(successor)
+        session.end(None)
 
     def opened(self, session: Session) -> None:
         self.openings += 1
@@ -142,6 +162,21 @@ def test_all_that_one_read_produced_is_one_write_for_each_side() -> None:
         stage.from_database.data_received(b"...")
         assert writes == [b"ab"]
         assert stage.database.written == b"x"
+
+    play(story)
+
+
+@pytest.mark.parametrize("answer", ["permitted", "refused"])
+def test_what_comes_before_a_statement_that_waits_for_the_disk_goes_with_what_follows(answer: str) -> None:
+    def story(stage: Stage) -> None:
+        ask = AskCommit()
+        stage.relay.script["receive_downstream"] = [SendUpstream(b"bind"), ask]
+        stage.from_client.data_received(b"bind execute")
+        assert stage.host.asked == [ask]
+        assert stage.database.written == b"", "a database that gets a part is woken twice"
+        stage.relay.script["answer"] = [SendUpstream(b" execute")] if answer == "permitted" else [SendDownstream(b"no")]
+        stage.session.answered(ask, None)
+        assert stage.database.written == (b"bind execute" if answer == "permitted" else b"bind")
 
     play(story)
 
@@ -209,6 +244,15 @@ def test_a_socket_that_is_closed_under_the_transport_does_not_keep_the_session()
     play(story)
 
 
+def test_an_approval_that_nobody_waits_for_any_more_is_withdrawn() -> None:
+    def story(stage: Stage) -> None:
+        stage.session.run([WithdrawApproval()])
+        assert stage.host.given_up == 1
+        assert stage.host.asked == []
+
+    play(story)
+
+
 def test_a_session_given_up_before_its_socket_was_ready_does_not_begin() -> None:
     def story(stage: Stage) -> None:
         begun: list[int] = []
@@ -218,6 +262,23 @@ def test_a_session_given_up_before_its_socket_was_ready_does_not_begin() -> None
         ClientProtocol(session, lambda: begun.append(1)).connection_made(late)
         assert late.calls == ["abort"]
         assert not begun
+
+    play(story)
+
+
+def test_another_session_takes_over_the_client() -> None:
+    def story(stage: Stage) -> None:
+        second = Relay()
+        stage.client.protocol = stage.from_client
+        stage.relay.script["receive_downstream"] = [SendUpstream(b"bye"), BeginAgain(lambda session: second)]
+        stage.from_client.data_received(b"as somebody else")
+        assert stage.database.written == b"bye"
+        assert "close" in stage.database.calls
+        assert not stage.client.closing
+        assert (stage.host.closings, stage.session.downstream) == (1, None)
+        second.script["receive_downstream"] = [SendDownstream(b"welcome")]
+        stage.from_client.data_received(b"a proof")
+        assert stage.client.written == b"welcome"
 
     play(story)
 

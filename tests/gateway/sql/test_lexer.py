@@ -79,3 +79,14 @@ def test_any_text_gives_tokens_in_order_or_is_refused(text: str) -> None:
         return
     starts = [token.start for token in tokens]
     assert starts == sorted(set(starts))
+
+
+@pytest.mark.parametrize("text", ["--x\n\x01", "  -- 'a\r\x01", "-- a -- b\n\x7f", "\x01"])
+def test_no_token_is_found_inside_a_comment(text: str) -> None:
+    with pytest.raises(LexError):
+        tokenize(text)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "-- x", "-- x\n", "\n--", "/* x */ -- y"])
+def test_spacing_alone_is_no_token(text: str) -> None:
+    assert tokenize(text) == []

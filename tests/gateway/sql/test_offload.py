@@ -17,7 +17,7 @@ LONG = "SELECT id FROM orders WHERE note IN (" + ", ".join(f"'{n}'" for n in ran
 
 @pytest.fixture
 def analyser() -> Iterator[Analyser]:
-    analyser = Analyser()
+    analyser = Analyser(deadline=60.0)
     yield analyser
     analyser.close()
 

@@ -7,12 +7,36 @@ import re
 import psycopg
 
 from gateway.testing.shop import SENSITIVE_COLUMNS, Shop
-from gateway.testing.shop_data import shop_sql
+from gateway.testing.shop_data import shop_mysql, shop_sql
+from gateway.testing.shop_mariadb import MariaDbShop, sensitive_columns
 
 
 def test_the_script_is_the_same_every_time() -> None:
     assert shop_sql(20) == shop_sql(20)
     assert shop_sql(20) != shop_sql(20, seed=1)
+    assert shop_mysql(20) == shop_mysql(20)
+
+
+def test_both_databases_hold_the_same_people_and_the_same_money(shop_database: Shop, mariadb_shop: MariaDbShop) -> None:
+    question = "SELECT id, full_name, email, birth_date, balance, city FROM customers ORDER BY id"
+    assert shop_database.psql(question).replace("|", "\t") == mariadb_shop.sql(question)
+    question = "SELECT sum(total), count(*), min(placed_at) FROM orders"
+    assert shop_database.psql(question).replace("|", "\t").replace("+00", "") == mariadb_shop.sql(question)
+
+
+def test_mariadb_has_every_classified_column_and_the_views_hold_rows(mariadb_shop: MariaDbShop) -> None:
+    told = mariadb_shop.sql(
+        "SELECT CONCAT_WS('.', table_schema, table_name, column_name) FROM information_schema.columns"
+    )
+    assert {column for columns in sensitive_columns().values() for column in columns} <= set(told.splitlines())
+    for relation in ("customer_contacts", "order_overview", "top_customers", "contractors"):
+        assert int(mariadb_shop.sql(f"SELECT count(*) FROM {relation}")) > 0
+    assert mariadb_shop.sql("SELECT customer_email(7) = email FROM customers WHERE id = 7") == "1\n"
+
+
+def test_a_fresh_mariadb_shop_is_a_shop_of_its_own(fresh_mariadb_shop: MariaDbShop, mariadb_shop: MariaDbShop) -> None:
+    assert fresh_mariadb_shop.sql("DELETE FROM order_items; SELECT count(*) FROM order_items") == "0\n"
+    assert int(mariadb_shop.sql("SELECT count(*) FROM order_items")) > 0
 
 
 def test_sensitive_values_are_unique_so_that_a_leak_can_be_told(shop_database: Shop) -> None:

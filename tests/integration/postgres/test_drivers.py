@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -180,9 +181,15 @@ def test_pipeline_with_a_refusal_in_the_middle(plain_gateway: RunningGateway) ->
     with psycopg.connect(plain_gateway.conninfo(SUPPORT), autocommit=True) as opened:
         with opened.pipeline() as pipeline:
             first = opened.execute("SELECT 1")
-            opened.execute("DELETE FROM orders")
-            opened.execute("SELECT 2")
+
+            def refused() -> None:
+                opened.execute("DELETE FROM orders")
+                opened.execute("SELECT 2")  # the driver reads what has already been answered, so this may raise
+                pipeline.sync()
+
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="say which rows") as caught:
+                refused()
+            with contextlib.suppress(psycopg.errors.PipelineAborted):
                 pipeline.sync()
             assert "Reference " in (caught.value.diag.message_hint or "")
             assert first.fetchone() == (1,)

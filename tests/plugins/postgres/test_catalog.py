@@ -8,7 +8,9 @@ import psycopg
 import pytest
 
 from gateway.domain.statement import ColumnRef
+from gateway.sql.analyse import analyse
 from gateway.sql.functions import COUNTS, KEYWORD_FUNCTIONS, PURE
+from gateway.sql.state import NameResolution
 from gateway.testing.servers import PostgresServer
 from gateway_postgres.catalog import CATALOG_QUERIES, Row, build_catalog
 
@@ -106,3 +108,30 @@ def test_the_list_of_pure_functions_names_functions_of_the_server(postgres_serve
     # What is left are functions that only newer or older versions have.
     assert len(missing) < 60
     assert not missing & {"lower", "sum", "to_char", "jsonb_build_object", "pg_get_expr"}
+
+
+def test_a_schema_change_that_is_not_committed_holds_nobody_up(
+    postgres_server: PostgresServer, rows: list[list[Row]]
+) -> None:
+    with psycopg.connect(
+        host=postgres_server.host,
+        port=postgres_server.port,
+        user=postgres_server.superuser,
+        password=postgres_server.password,
+        dbname="catalogued",
+    ) as changing:
+        changing.execute("ALTER TABLE people ADD COLUMN fresh int")
+        started = time.monotonic()
+        catalog = build_catalog(_read(postgres_server, "catalogued"))
+        assert time.monotonic() - started < 5
+        changing.rollback()
+    # What cannot be looked at now may hold anything; what does not depend on it is known as ever.
+    email = analyse("SELECT email FROM public.addresses", NameResolution(), catalog).statements[0]
+    short = analyse("SELECT short FROM public.people", NameResolution(), catalog).statements[0]
+    assert email.outputs is None or not email.outputs[0].proven
+    assert short.outputs is not None
+    assert ColumnRef("public", "people", "email") in short.outputs[0].sources
+    assert ColumnRef("public", "people", "late") in short.outputs[0].sources
+    secret = analyse("SELECT secret FROM public.parts", NameResolution(), catalog).statements[0]
+    assert secret.outputs is not None
+    assert secret.outputs[0].proven

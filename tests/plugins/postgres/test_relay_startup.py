@@ -10,11 +10,11 @@ import pytest
 from gateway.domain.identity import AccessToken, Login
 from gateway.domain.principal import Principal
 from gateway.errors import AccessDenied, AuthenticationError
+from gateway.identity.sasl import ScramClient
 from gateway.identity.scram import derive_verifier
 from gateway.protocol.effects import Ask, AskAuthenticate, AskCancel, AskLogin, AskOpen, AskRuling
 from gateway_postgres.wire.authentication import SaslInitialResponse, SaslResponse
 from gateway_postgres.wire.codec import frame
-from gateway_postgres.wire.scram import ScramClient
 from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest
 from tests.plugins.postgres.transcripts.kit import GREETING, Host, ProbeAnswer, Stage, split
 

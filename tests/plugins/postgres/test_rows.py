@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import MaskingError, MessageTooLarge, RemoteProtocolError
+from gateway.masking.cells import CellMask, Computed, Constant, Partial
 from gateway_postgres import _rows_reference, rows
-from gateway_postgres.cells import CellMask, Computed, Constant, Partial
 
 STARS = Constant(b"****")
 NULL = Constant(None)
@@ -384,3 +384,40 @@ def test_the_environment_can_force_the_plain_version() -> None:
 def test_the_compiled_version_is_used_where_it_was_built() -> None:
     wanted = os.environ.get("QUERYGATE_PURE_PYTHON") != "1"
     assert rows.COMPILED is (wanted and len(kernels()) == 2)
+
+
+# --- counting cells ---------------------------------------------------------------------------------------------------
+
+
+def test_counts_cells_by_weight(kernel: ModuleType) -> None:
+    data = row(b"a", None, b"x" * 40) + row(b"b", b"c", b"") + COMPLETE
+    first = len(row(b"a", None, b"x" * 40))
+    assert kernel.count_cells(data, 0, len(data), bytes([1, 1, 0])) == (len(data) - len(COMPLETE), 2, 3)
+    assert kernel.count_cells(data, 0, len(data), bytes([0, 0, 2]))[1:] == (2, 4)
+    assert kernel.count_cells(data, 0, len(data), bytes([1, 1, 0]), 2) == (first, 1, 1)
+    assert kernel.count_cells(data, 0, len(data), bytes([1, 1, 0]), 0) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "bad", [row(b"a", b"b"), row(b"a")[:-1] + b"", message(b"D", b"\0\1\0\0\0\x09a"), message(b"D", b"\0\1\0\0\0\1ab")]
+)
+def test_a_malformed_row_is_not_counted(kernel: ModuleType, bad: bytes) -> None:
+    if len(bad) < len(row(b"a")):
+        assert kernel.count_cells(bad, 0, len(bad), b"\1") == (0, 0, 0)
+    else:
+        with pytest.raises(MaskingError):
+            kernel.count_cells(bad, 0, len(bad), b"\1")
+
+
+@given(
+    st.lists(st.lists(st.none() | st.binary(max_size=70), min_size=2, max_size=2), max_size=5),
+    st.binary(max_size=8),
+    st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from([0, 1, 2])),
+    st.integers(-1, 12),
+)
+def test_both_kernels_count_alike(
+    values: list[list[bytes | None]], tail: bytes, weights: tuple[int, int], limit: int
+) -> None:
+    data = b"".join(row(*cells) for cells in values) + tail
+    results = [outcome(module.count_cells, data, 0, len(data), bytes(weights), limit) for module in kernels()]
+    assert all(result == results[0] for result in results)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from gateway.domain.masking import MaskingFunction, MaskSpec, Value, ValueKind
 from gateway.errors import MaskingError
+from gateway.masking.cells import CellMask, Computed, Constant, Partial
 from gateway.masking.functions import BUILTIN_FUNCTIONS, MaskingFunctions
 from gateway.masking.keys import MaskingKeys
 from gateway.testing.servers import PostgresServer
-from gateway_postgres.cells import CellMask, Computed, Constant, Partial
 from gateway_postgres.rows import RowMask, mask_rows
 from gateway_postgres.values import CODECS, compile_column, kind_of
 

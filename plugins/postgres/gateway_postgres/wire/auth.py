@@ -13,6 +13,15 @@ from typing import assert_never
 
 from gateway.domain.identity import Login
 from gateway.errors import RemoteProtocolError, UpstreamAuthenticationError
+from gateway.identity.sasl import (
+    NONCE_SIZE,
+    Accepted,
+    Challenge,
+    Refused,
+    ScramClient,
+    ScramError,
+    ScramServer,
+)
 from gateway_postgres.wire.authentication import (
     AuthenticationCleartextPassword,
     AuthenticationMd5Password,
@@ -25,15 +34,6 @@ from gateway_postgres.wire.authentication import (
     PasswordMessage,
     SaslInitialResponse,
     SaslResponse,
-)
-from gateway_postgres.wire.scram import (
-    NONCE_SIZE,
-    Accepted,
-    Challenge,
-    Refused,
-    ScramClient,
-    ScramError,
-    ScramServer,
 )
 
 MAX_AUTHENTICATION_MESSAGE = 65_535

@@ -16,6 +16,7 @@ from gateway_postgres.wire.auth import UpstreamAuthentication
 from gateway_postgres.wire.authentication import AUTHENTICATION, decode_authentication
 from gateway_postgres.wire.backend import (
     BackendKeyData,
+    BindComplete,
     CommandComplete,
     DataRow,
     EmptyQueryResponse,
@@ -24,12 +25,13 @@ from gateway_postgres.wire.backend import (
     NoticeResponse,
     NotificationResponse,
     ParameterStatus,
+    ParseComplete,
     ReadyForQuery,
     RowDescription,
     TransactionStatus,
 )
 from gateway_postgres.wire.framing import FrameBuffer
-from gateway_postgres.wire.frontend import Query
+from gateway_postgres.wire.frontend import Bind, Execute, Parse, Query, Sync
 from gateway_postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
 
 MAX_LOGIN_MESSAGE: Final = 1 << 20
@@ -163,6 +165,34 @@ def run_queries(queries: Sequence[str], *, leftover: bytes = b"") -> Generator[b
                     raise UpstreamError(f"the server sent {chr(kind)!r} in answer to a query")
             results.append(rows)
         return results
+
+
+def run_prepared(sql: str) -> Generator[bytes, bytes, list[Row] | None]:
+    """Run one statement without parameters by the extended protocol: its rows as text, None where it is refused.
+
+    The extended protocol takes exactly one statement, whatever the text says. Call it between other conversations, when
+    the server has nothing left to say.
+    """
+    messages = (Parse(b"", sql.encode()), Bind(b"", b""), Execute(b""), Sync())
+    output = b"".join(message.encode() for message in messages)
+    rows: list[Row] = []
+    refused = False
+    taken = 0
+    with _server_errors():
+        buffer = FrameBuffer(max_message=MAX_RESULT)
+        while True:
+            kind, output = yield from _next(buffer, output)
+            taken += buffer.end - buffer.start
+            if taken > MAX_RESULT:
+                raise UpstreamError("the server's answer is too long")
+            if kind == DataRow.type:
+                rows.append(_text_row(DataRow.decode(buffer.body())))
+            elif kind == ReadyForQuery.type:
+                return None if refused else rows
+            elif kind == ErrorResponse.type:
+                refused = True
+            elif kind not in _IGNORED and kind not in (ParseComplete.type, BindComplete.type):
+                raise UpstreamError(f"the server sent {chr(kind)!r} in answer to a statement")
 
 
 _IGNORED: Final = frozenset(

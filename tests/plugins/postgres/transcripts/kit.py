@@ -23,6 +23,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gateway.approvals.errors import ApprovalRefused
+from gateway.domain.approval import ApprovalNote, ApprovalRule, GrantScope
 from gateway.domain.audit import StatementRecord
 from gateway.domain.decision import Decision, Obligations
 from gateway.domain.decision import Effect as PolicyEffect
@@ -32,18 +34,31 @@ from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action
-from gateway.errors import AccessDenied, AuditError, GatewayShutdown, MaskingError, PolicyEvaluationError
-from gateway.protocol.adapter import Limits, Opened, RelaySettings, UpstreamHandle
+from gateway.errors import (
+    AccessDenied,
+    AuditError,
+    GatewayError,
+    GatewayShutdown,
+    MaskingError,
+    PolicyEvaluationError,
+    StatementCancelled,
+)
+from gateway.protocol.adapter import Limits, Opened, RelaySettings, State, UpstreamHandle
 from gateway.protocol.effects import (
+    ApprovalPending,
     Ask,
+    AskApproval,
     AskAuthenticate,
     AskCancel,
     AskCancelUpstream,
     AskCommit,
+    AskKill,
     AskLogin,
     AskOpen,
     AskPlan,
+    AskReconnect,
     AskRuling,
+    BeginAgain,
     CatalogChanged,
     Close,
     Effect,
@@ -53,6 +68,8 @@ from gateway.protocol.effects import (
     SendDownstream,
     SendUpstream,
     SetDeadline,
+    Watching,
+    WithdrawApproval,
 )
 from gateway.sql.analyse import analyse
 from gateway.sql.state import NameResolution
@@ -115,6 +132,9 @@ class Book:
         self.epoch: object = object()
         self.rulings: dict[tuple[Hashable, bytes], Ruling] = {}
 
+    def intern(self, state: State) -> State:
+        return state
+
     def find(self, state: Hashable, key: bytes) -> Ruling | None:
         return self.rulings.get((state, key))
 
@@ -131,6 +151,7 @@ class Host:
     redact: bool = False
     rules: list[tuple[re.Pattern[str], Callable[[Ruling], None]]] = field(default_factory=list)
     asked: list[AskRuling] = field(default_factory=list)
+    approvals: list[AskApproval] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
     def given(self, words: list[str]) -> None:
@@ -138,7 +159,7 @@ class Host:
         ``audit broken``, ``policy changed``.
 
         For texts (or reasons why the relay itself calls one opaque) that match: ``deny RE [message]``, ``intent RE``,
-        ``limit N RE``, ``timeout N RE``, ``warn RE message``.
+        ``limit N RE``, ``changes N RE``, ``timeout N RE``, ``warn RE message``, ``approval RE``.
         """
         match words:
             case ["masked", *function]:
@@ -165,8 +186,13 @@ class Host:
                 self._rule(pattern, lambda r: setattr(r, "intent", True))
             case ["limit", number, pattern]:
                 self._oblige(pattern, Obligations(row_limit=int(number)))
+            case ["changes", number, pattern]:
+                self._oblige(pattern, Obligations(changes=int(number)))
             case ["timeout", number, pattern]:
                 self._oblige(pattern, Obligations(timeout=float(number)))
+            case ["approval", pattern]:
+                rules = frozenset({ApprovalRule("four eyes", frozenset({"dba"}))})
+                self._rule(pattern, lambda r: setattr(r, "approvals", rules))
             case ["warn", pattern, message]:
                 self._rule(pattern, lambda r: setattr(r, "warnings", (message,)))
             case _:
@@ -190,13 +216,19 @@ class Host:
                 return self._ruling(ask)
             case AskCommit():
                 return AuditError("the disk is full") if self.audit_broken else None
+            case AskApproval():
+                self.approvals.append(ask)
+                ask.record.approval = ApprovalNote("r1", GrantScope.ONCE, ("dora@example.com",))
+                return ask.record.approval
             case AskPlan():
                 if self.no_plan:
                     return MaskingError("no plan")
                 mask = ColumnMask(MaskSpec(self.mask), frozenset({"pii.email"}))
                 return MaskingPlan(tuple(mask if "email" in column.name else None for column in ask.columns))
-            case AskCancel() | AskCancelUpstream():
+            case AskCancel() | AskCancelUpstream() | AskKill():
                 return None
+            case AskReconnect():
+                return UpstreamHandle(tls=False)
 
     def opened(self) -> Opened:
         """The upstream is connected."""
@@ -230,6 +262,7 @@ class Host:
         for pattern, change in self.rules:
             if pattern.search(" ".join([ask.text, *reasons])):
                 change(ruling)
+        ruling = replace(ruling)  # so that what is derived from the changed fields is derived again
         if ask.key is not None:
             self.book.rulings[ask.state, ask.key] = ruling
         return ruling
@@ -237,6 +270,7 @@ class Host:
 
 _ASKS: dict[type, str] = {
     AskRuling: "rulings",
+    AskApproval: "approvals",
     AskCommit: "commits",
     AskPlan: "plans",
     AskCancelUpstream: "cancels",
@@ -244,6 +278,13 @@ _ASKS: dict[type, str] = {
     AskLogin: "logins",
     AskAuthenticate: "passwords",
     AskOpen: "opens",
+}
+
+
+_FAILURES: dict[str, GatewayError] = {
+    "failure": PolicyEvaluationError("the host failed"),
+    "rejected": ApprovalRefused("request r1 is rejected", message="the statement was rejected by an approver"),
+    "cancelled": StatementCancelled("the client cancelled it"),
 }
 
 
@@ -291,6 +332,12 @@ class Stage:
                     self._line(f"session {effect.kind.value}")
                 case CatalogChanged():
                     self._line("catalog changed")
+                case WithdrawApproval():
+                    self._line("withdraw")
+                case Watching():
+                    self._line("watching")
+                case BeginAgain():
+                    self._line("begins again")
                 case Identified():
                     proof = "" if effect.token is None else f" by token {effect.token.id}"
                     self._line(f"identified {effect.principal.name}{proof}")
@@ -349,10 +396,12 @@ class Stage:
                 self.client(built(messages))
             case [">>", "server", messages]:
                 self.server(built(messages))
+            case [">>", "pending"]:
+                pending = ApprovalPending("r1", "waiting for an approval: request r1")
+                self.carry_out(self.relay.answer(self.waiting[0], pending))
             case [">>", "answer", *how]:
                 ask = self.waiting.pop(0)
-                error = PolicyEvaluationError("the host failed")
-                self.carry_out(self.relay.answer(ask, error if how else self.host.answer(ask)))
+                self.carry_out(self.relay.answer(ask, _FAILURES[how[0]] if how else self.host.answer(ask)))
             case [">>", "deadline"]:
                 assert self.deadline is not None, "no deadline is set"
                 self.carry_out(self.relay.deadline_expired(self.deadline.token))

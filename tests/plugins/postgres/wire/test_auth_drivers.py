@@ -21,13 +21,13 @@ import trustme
 from gateway.domain.identity import AccessToken, Login
 from gateway.domain.principal import Principal
 from gateway.errors import AuthenticationError, RemoteProtocolError
+from gateway.identity.sasl import Accepted, Challenge
 from gateway.identity.scram import derive_verifier
 from gateway_postgres.errors import error_response
 from gateway_postgres.wire.auth import CleartextExchange, PasswordGiven, SaslExchange
 from gateway_postgres.wire.authentication import PASSWORD, AuthenticationOk
 from gateway_postgres.wire.backend import BackendKeyData, ParameterStatus, ReadyForQuery, TransactionStatus
 from gateway_postgres.wire.framing import FrameBuffer
-from gateway_postgres.wire.scram import Accepted, Challenge
 from gateway_postgres.wire.startup import GssEncRequest, SslRequest, StartupMessage, StartupPacket, decode_startup
 
 SALT = b"0123456789abcdef"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.domain.identity import AccessToken, Login
 from gateway.domain.principal import Principal
 from gateway.errors import UpstreamAuthenticationError, UpstreamError, UpstreamUnavailable
+from gateway.identity.sasl import Accepted, Challenge
 from gateway.identity.scram import derive_verifier
 from gateway.protocol.adapter import UpstreamHandle
 from gateway_postgres.wire import authentication as auth
@@ -19,7 +20,6 @@ from gateway_postgres.wire import backend as be
 from gateway_postgres.wire.auth import SaslExchange
 from gateway_postgres.wire.codec import frame
 from gateway_postgres.wire.frontend import Query
-from gateway_postgres.wire.scram import Accepted, Challenge
 from gateway_postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
 from gateway_postgres.wire.upstream import (
     LoginResult,

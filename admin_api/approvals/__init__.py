@@ -1,0 +1,1 @@
+"""What waits for people: looking at it, deciding, and asking for access."""

@@ -1,0 +1,1 @@
+"""Tokens for agents that act for people (RFC 8693)."""

@@ -1,0 +1,1 @@
+"""Gateways on other machines: their credentials, what they ask, and what they tell about themselves."""

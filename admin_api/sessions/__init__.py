@@ -1,0 +1,1 @@
+"""Who is connected, on all gateways, and how to end it."""

@@ -1,0 +1,228 @@
+"""Sinks that speak HTTP: Splunk HEC, Loki, Datadog, OTLP logs and traces, and any webhook that takes JSON lines.
+
+A batch is one request. 2xx means that it arrived; everything else, a redirect too, means that it has to be sent again.
+A receiver that will never take a batch (400, 413) therefore stops its own sink, visibly, and loses nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from typing_extensions import override
+
+from gateway.audit.shipping import forms
+from gateway.audit.shipping.forms import Place
+from gateway.audit.shipping.options import Options
+from gateway.errors import AuditError, ConfigurationError
+
+if TYPE_CHECKING:
+    import httpx2
+
+_SHOWN: Final = 200
+"""Characters of a receiver's complaint that are told."""
+
+
+class HttpSink:
+    """What all of them share. Options: ``url``, ``headers``, ``timeout``, ``ca``, ``gzip``, ``service``."""
+
+    spooled: ClassVar[bool] = True
+    content_type: ClassVar[str] = "application/json"
+
+    def __init__(self, options: Options) -> None:
+        self._url = self.address(options.url("url"))
+        headers = options.words("headers")
+        self._gzip = options.flag("gzip", True)
+        self._place = Place(socket.gethostname(), options.text("service", "querygate"))
+        self._timeout = options.seconds("timeout", 10.0)
+        self._ca = options.path("ca")
+        self.configure(options)
+        options.done()
+        self._headers = {"Content-Type": self.content_type} | self.credentials() | headers
+        if self._gzip:
+            self._headers["Content-Encoding"] = "gzip"
+        self._client: httpx2.Client | None = None
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, object], data_dir: Path) -> Self:
+        """Raises ``ConfigurationError``."""
+        return cls(Options(options, data_dir))
+
+    def configure(self, options: Options) -> None:
+        """Take the options of one's own."""
+
+    def credentials(self) -> dict[str, str]:
+        """Headers that prove who sends."""
+        return {}
+
+    def address(self, url: str) -> str:
+        """The address to post to, from the one that is configured."""
+        return url
+
+    @abstractmethod
+    def body(self, lines: Sequence[bytes]) -> bytes | None:
+        """The request's content; None where nothing of it is for this receiver."""
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Post a batch. Raises ``AuditError`` where it did not arrive."""
+        import httpx2
+
+        body = self.body(lines)
+        if body is None:
+            return
+        if self._client is None:
+            context = ssl.create_default_context(cafile=None if self._ca is None else str(self._ca))
+            self._client = httpx2.Client(timeout=self._timeout, verify=context, follow_redirects=False)
+        try:
+            content = gzip.compress(body, 1) if self._gzip else body
+            answer = self._client.post(self._url, content=content, headers=self._headers)
+        except httpx2.HTTPError as error:
+            raise AuditError(f"{self._where}: {type(error).__name__}: {error}") from error
+        if not 200 <= answer.status_code < 300:
+            said = answer.text[:_SHOWN].replace("\n", " ")
+            raise AuditError(f"{self._where}: status {answer.status_code}: {said}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._client.close()
+
+    @property
+    def _where(self) -> str:
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class SplunkSink(HttpSink):
+    """``type: splunk``: HTTP Event Collector. Options beside HTTP's: ``token``, ``index``, ``sourcetype``."""
+
+    @override
+    def configure(self, options: Options) -> None:
+        self._token = options.text("token")
+        self._index = options.text("index", "")
+        self._sourcetype = options.text("sourcetype", "querygate:ocsf")
+
+    @override
+    def credentials(self) -> dict[str, str]:
+        return {"Authorization": f"Splunk {self._token}"}
+
+    @override
+    def address(self, url: str) -> str:
+        return _with_path(url, "/services/collector/event")
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes:
+        return forms.splunk(lines, self._place, index=self._index, sourcetype=self._sourcetype)
+
+
+class LokiSink(HttpSink):
+    """``type: loki``. Options beside HTTP's: ``labels``, ``tenant``, ``username`` and ``password``."""
+
+    @override
+    def configure(self, options: Options) -> None:
+        self._labels = options.words("labels")
+        self._tenant = options.text("tenant", "")
+        self._username = options.text("username", "")
+        self._password = options.text("password", "")
+
+    @override
+    def credentials(self) -> dict[str, str]:
+        found = {"X-Scope-OrgID": self._tenant} if self._tenant else {}
+        return found | _basic(self._username, self._password)
+
+    @override
+    def address(self, url: str) -> str:
+        return _with_path(url, "/loki/api/v1/push")
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes:
+        return forms.loki(lines, self._place, labels=self._labels)
+
+
+class DatadogSink(HttpSink):
+    """``type: datadog``. Options beside HTTP's: ``api_key``, ``tags``."""
+
+    @override
+    def configure(self, options: Options) -> None:
+        self._key = options.text("api_key")
+        self._tags = options.words("tags")
+
+    @override
+    def credentials(self) -> dict[str, str]:
+        return {"DD-API-KEY": self._key}
+
+    @override
+    def address(self, url: str) -> str:
+        return _with_path(url, "/api/v2/logs")
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes:
+        return forms.datadog(lines, self._place, tags=self._tags)
+
+
+class OtlpLogsSink(HttpSink):
+    """``type: otlp``: OpenTelemetry logs over OTLP/HTTP. Options beside HTTP's: ``attributes`` of the resource."""
+
+    @override
+    def configure(self, options: Options) -> None:
+        self._attributes = options.words("attributes")
+
+    @override
+    def address(self, url: str) -> str:
+        return _with_path(url, "/v1/logs")
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes:
+        return forms.otlp_logs(lines, self._place, attributes=self._attributes)
+
+
+class OtlpTracesSink(OtlpLogsSink):
+    """``type: otlp_traces``: a span for each statement, a trace for each session. Options as ``otlp``."""
+
+    @override
+    def address(self, url: str) -> str:
+        return _with_path(url, "/v1/traces")
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes | None:  # type: ignore[override]
+        return forms.otlp_traces(lines, self._place, attributes=self._attributes)
+
+
+class WebhookSink(HttpSink):
+    """``type: webhook``: JSON lines to any address. Options beside HTTP's: ``token`` (a bearer token)."""
+
+    content_type = "application/x-ndjson"
+
+    @override
+    def configure(self, options: Options) -> None:
+        self._token = options.text("token", "")
+
+    @override
+    def credentials(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    @override
+    def body(self, lines: Sequence[bytes]) -> bytes:
+        return forms.json_lines(lines)
+
+
+def _with_path(url: str, path: str) -> str:
+    """The engine's own path, unless the address has one already."""
+    parts = urlsplit(url)
+    return url if parts.path not in ("", "/") else urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def _basic(username: str, password: str) -> dict[str, str]:
+    import base64
+
+    if not username:
+        return {}
+    if not password:
+        raise ConfigurationError("password: a username needs one")
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}

@@ -1,0 +1,118 @@
+"""Drives one sink: read behind the cursor, deliver, move the cursor; after a failure wait, and again."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.audit.events import EventFilter
+from gateway.audit.reader import iter_events
+from gateway.audit.shipping.cursor import Cursor, Progress
+from gateway.audit.sinks import AuditSink
+
+_log = structlog.get_logger("querygate.audit")
+
+MAX_EVENTS: Final = 500
+MAX_BYTES: Final = 1 << 20
+"""Of one batch."""
+POLL: Final = 0.5
+"""Seconds between looks at a log with nothing new in it."""
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+"""Seconds before the next attempt: doubled from the first to the longest; by chance between half of it and all."""
+
+
+class Shipper:
+    """One sink and its place in the log. ``begin`` True: a sink that never ran gets everything that is there."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: AuditSink,
+        directory: Path,
+        cursor: Cursor,
+        *,
+        begin: bool = True,
+        newest: Callable[[], int] = lambda: -1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self._sink = sink
+        self._directory = directory
+        self._cursor = cursor
+        self._clock = clock
+        self.progress = cursor.read() or Progress(after=-1 if begin else newest())
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until told to stop; then what is there is delivered once more, if the receiver takes it."""
+        pause = FIRST_PAUSE
+        while True:
+            ending = stop.is_set()
+            try:
+                moved = self.step()
+            except Exception as error:  # noqa: BLE001 - a sink may raise anything; nothing is lost by trying again
+                if ending:
+                    return
+                self._failed(error)
+                stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, guards nothing
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            if not moved:
+                if ending:
+                    return
+                stop.wait(POLL)
+
+    def step(self) -> bool:
+        """Deliver one batch; False where there is nothing new. Raises what the sink raises."""
+        lines, last = self._batch()
+        if last is None:
+            return False
+        if lines:
+            self._sink.write(lines)
+        progress = self.progress
+        if progress.failing:
+            _log.info("audit sink works again", sink=self.name)
+        progress.after, progress.failing = last, ""
+        progress.delivered += len(lines)
+        progress.updated = self._clock()
+        self._cursor.write(progress)
+        return True
+
+    def close(self) -> None:
+        """Let go of the receiver."""
+        try:
+            self._sink.close()
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.error("audit sink failed to close", sink=self.name, error=str(error))
+
+    def _batch(self) -> tuple[list[bytes], int | None]:
+        lines: list[bytes] = []
+        size, last = 0, None
+        for found in islice(iter_events(self._directory, EventFilter(), after=self.progress.after), MAX_EVENTS):
+            if lines and size + len(found.line) > MAX_BYTES:
+                break
+            lines.append(found.line)
+            size += len(found.line)
+            last = found.sequence
+        return lines, last
+
+    def _failed(self, error: Exception) -> None:
+        progress = self.progress
+        progress.failures += 1
+        problem = str(error) or type(error).__name__
+        if not progress.failing:
+            _log.error("audit sink failed; it will get everything when it works again", sink=self.name, error=problem)
+        progress.failing = problem
+        progress.updated = self._clock()
+        try:
+            self._cursor.write(progress)
+        except OSError as failure:
+            _log.error("a sink's place in the log cannot be kept", sink=self.name, error=str(failure))

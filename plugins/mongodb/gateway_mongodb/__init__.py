@@ -1,0 +1,1 @@
+"""MongoDB as a protocol of the gateway."""

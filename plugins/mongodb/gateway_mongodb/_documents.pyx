@@ -1,0 +1,394 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The document kernel, compiled. ``_documents_reference.py`` is its specification; what both do is compared byte for byte.
+
+Every position is checked before it is read. Output is written to a buffer that grows before each write, so that no bound
+on the size of a masked document has to be known.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy
+
+from gateway.errors import MaskingError
+from gateway_mongodb.masks import Do
+
+COMPILED = True
+MAX_DEPTH = 200
+
+cdef int _MAX_DEPTH = 200
+cdef int _KEPT = 128
+
+cdef enum:
+    PASS = 0
+    WALK = 1
+    MASK = 2
+    BLANK = 3
+    NULLED = 4
+    BATCH = 5
+    ONE = 6
+    DROP = 7
+
+cdef enum:
+    T_STRING = 0x02
+    T_DOCUMENT = 0x03
+    T_ARRAY = 0x04
+    T_BINARY = 0x05
+    T_UNDEFINED = 0x06
+    T_NULL = 0x0A
+    T_REGEX = 0x0B
+    T_DB_POINTER = 0x0C
+    T_CODE = 0x0D
+    T_SYMBOL = 0x0E
+    T_SCOPED = 0x0F
+
+assert [int(item) for item in (Do.PASS, Do.WALK, Do.MASK, Do.BLANK, Do.NULL, Do.BATCH, Do.ONE, Do.DROP)] == list(range(8))
+
+# Size of a value by its type; -1: told by the value; -2: no such type.
+cdef int _SIZES[256]
+cdef int _index
+for _index in range(256):
+    _SIZES[_index] = -2
+for _index in (0x02, 0x03, 0x04, 0x05, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F):
+    _SIZES[_index] = -1
+_SIZES[0x01] = 8
+_SIZES[0x06] = 0
+_SIZES[0x07] = 12
+_SIZES[0x08] = 1
+_SIZES[0x09] = 8
+_SIZES[0x0A] = 0
+_SIZES[0x10] = 4
+_SIZES[0x11] = 8
+_SIZES[0x12] = 8
+_SIZES[0x13] = 16
+_SIZES[0xFF] = 0
+_SIZES[0x7F] = 0
+
+
+cdef class Fields:
+    """A node of the tree with its children in the order in which documents had them."""
+
+    cdef int do
+    cdef object node
+    cdef object cell
+    cdef Fields inner
+    cdef bint leaf
+    cdef list names
+    cdef list nodes
+    cdef int count
+    cdef int hint
+    cdef dict others
+    # What every string becomes, or how it is shown in part.
+    cdef bint text_constant
+    cdef bint text_null
+    cdef bytes text_payload
+    cdef int first
+    cdef int last
+    cdef bytes run
+
+    def __cinit__(self, node):
+        self.node = node
+        self.do = int(node.do)
+        self.cell = node.cell
+        self.inner = None if node.inner is None else _fields(node.inner)
+        self.leaf = node.is_leaf
+        self.names = []
+        self.nodes = []
+        self.others = {}
+        self.count = 0
+        self.hint = 0
+        self.text_constant = False
+        self.text_null = False
+        self.text_payload = b""
+        self.first = -1
+        self.last = 0
+        self.run = b""
+        if self.cell is not None:
+            if T_STRING in self.cell.constants:
+                self.text_constant = True
+                payload = self.cell.constants[T_STRING]
+                self.text_null = payload is None
+                self.text_payload = payload or b""
+            elif self.cell.partial is not None:
+                self.first, self.last, self.run = self.cell.partial
+
+    cdef Fields child(self, const unsigned char* name, Py_ssize_t size):
+        cdef int tried, index
+        cdef bytes known
+        cdef Fields found
+        if self.leaf:
+            return self
+        index = self.hint
+        for tried in range(self.count):
+            if index >= self.count:
+                index = 0
+            known = <bytes>self.names[index]
+            if PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), name, size) == 0:
+                self.hint = index + 1
+                return <Fields>self.nodes[index]
+            index += 1
+        known = PyBytes_FromStringAndSize(<const char*>name, size)
+        found = self.others.get(known)
+        if found is None:
+            found = _fields(self.node.child(known))
+            if self.count < _KEPT:
+                self.names.append(known)
+                self.nodes.append(found)
+                self.count += 1
+            elif len(self.others) < 4096:
+                self.others[known] = found
+        return found
+
+
+cdef Fields _fields(node):
+    compiled = node.compiled
+    if compiled is None:
+        compiled = Fields(node)
+        node.compiled = compiled
+    return <Fields>compiled
+
+
+cdef class _Output:
+    cdef unsigned char* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t room
+    cdef Py_ssize_t masked
+    cdef Py_ssize_t rows
+
+    def __cinit__(self, Py_ssize_t room):
+        self.data = <unsigned char*>malloc(room)
+        if self.data == NULL:
+            raise MemoryError
+        self.size = 0
+        self.room = room
+        self.masked = 0
+        self.rows = 0
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef int put(self, const unsigned char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t room
+        cdef unsigned char* grown
+        if self.size + size > self.room:
+            room = 2 * self.room + size
+            grown = <unsigned char*>realloc(self.data, room)
+            if grown == NULL:
+                raise MemoryError
+            self.data = grown
+            self.room = room
+        memcpy(self.data + self.size, data, size)
+        self.size += size
+        return 0
+
+
+cdef inline int32_t _int32(const unsigned char* data) noexcept:
+    cdef int32_t value
+    memcpy(&value, data, 4)
+    return value
+
+
+cdef int _malformed() except -1:
+    raise MaskingError("a document is malformed")
+
+
+cdef Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
+    """Bytes of the value that begins at ``start``; it must end before ``end``."""
+    cdef Py_ssize_t size = _SIZES[kind]
+    cdef int32_t stated
+    cdef const void* first
+    cdef const void* second
+    cdef Py_ssize_t here
+    if size == -1:
+        if kind == T_REGEX:
+            first = memchr(data + start, 0, end - start)
+            if first == NULL:
+                _malformed()
+            here = <const unsigned char*>first - data + 1
+            second = memchr(data + here, 0, end - here)
+            if second == NULL:
+                _malformed()
+            size = <const unsigned char*>second - data + 1 - start
+        else:
+            if end - start < 4:
+                _malformed()
+            stated = _int32(data + start)
+            if kind == T_STRING or kind == T_CODE or kind == T_SYMBOL or kind == T_DB_POINTER:
+                if stated < 1 or stated > end - start - 4 or data[start + 3 + stated] != 0:
+                    _malformed()
+                size = 4 + <Py_ssize_t>stated
+                if kind == T_DB_POINTER:
+                    size += 12
+            elif kind == T_DOCUMENT or kind == T_ARRAY:
+                if stated < 5:
+                    _malformed()
+                size = stated
+            elif kind == T_SCOPED:
+                if stated < 14:
+                    _malformed()
+                size = stated
+            else:
+                if stated < 0:
+                    _malformed()
+                size = 5 + <Py_ssize_t>stated
+    elif size == -2:
+        if end - start < 4:
+            _malformed()
+        raise MaskingError("a document has a value of a type that is not known")
+    if size > end - start:
+        _malformed()
+    return size
+
+
+cdef int _document(
+    const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, Fields node, int depth, bint array, _Output output
+) except -1:
+    cdef Py_ssize_t begin, position, end, value, following, mark
+    cdef int kind
+    cdef int32_t length
+    cdef const void* found
+    cdef Fields below
+    cdef Py_ssize_t pending
+    if depth > _MAX_DEPTH:
+        raise MaskingError("a document is nested too deeply")
+    if stop - start < 5 or _int32(data + start) != stop - start or data[stop - 1] != 0:
+        raise MaskingError("a document states a wrong length")
+    begin = output.size
+    output.put(data + start, 4)
+    position = start + 4
+    # What passes is copied in one piece with what passes beside it.
+    pending = position
+    end = stop - 1
+    while position < end:
+        kind = data[position]
+        found = memchr(data + position + 1, 0, end - position - 1) if end - position > 1 else NULL
+        if kind == 0 or found == NULL:
+            _malformed()
+        value = <const unsigned char*>found - data + 1
+        following = value + _size(kind, data, value, end)
+        below = node if array else node.child(data + position + 1, value - position - 2)
+        if below.do != PASS:
+            if below.do == DROP:
+                output.put(data + pending, position - pending)
+                output.masked += 1
+            else:
+                output.put(data + pending, value - pending)
+                mark = output.size - (value - position)
+                _value(kind, data, value, following, below, depth, mark, output)
+            pending = following
+        position = following
+    output.put(data + pending, stop - pending)
+    if output.size - begin > 0x7FFFFFFF:
+        raise MaskingError("a masked document is too long")
+    length = <int32_t>(output.size - begin)
+    memcpy(output.data + begin, &length, 4)
+    return 0
+
+
+cdef int _value(
+    int kind,
+    const unsigned char* data,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    Fields node,
+    int depth,
+    Py_ssize_t mark,
+    _Output output,
+) except -1:
+    cdef Py_ssize_t count
+    if node.do == ONE and node.inner is not None:
+        if kind != T_NULL and kind != T_UNDEFINED:
+            output.rows += 1
+        node = node.inner
+    if node.do == PASS or kind == T_NULL or kind == T_UNDEFINED:
+        output.put(data + start, stop - start)
+    elif node.do == BATCH:
+        if kind != T_ARRAY or node.inner is None:
+            raise MaskingError("a reply has no array where its results should be")
+        count = _count(data, start, stop)
+        _document(data, start, stop, node.inner, depth + 1, True, output)
+        output.rows += count
+    elif node.do == NULLED or node.do == DROP:
+        output.masked += 1
+        output.data[mark] = T_NULL
+    elif kind == T_DOCUMENT or kind == T_ARRAY:
+        if node.do == BLANK:
+            output.masked += 1
+            output.put(b"\x05\0\0\0\0", 5)
+        else:
+            _document(data, start, stop, node, depth + 1, kind == T_ARRAY, output)
+    elif node.do == WALK:
+        if node.inner is None:
+            output.put(data + start, stop - start)
+        else:
+            _value(kind, data, start, stop, node.inner, depth, mark, output)
+    elif node.cell is None:
+        raise MaskingError("a mask has no function")
+    else:
+        _scalar(kind, data, start, stop, node, mark, output)
+    return 0
+
+
+cdef Py_ssize_t _count(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop) except -1:
+    cdef Py_ssize_t position = start + 4, end = stop - 1, found = 0
+    cdef const void* name_end
+    while position < end:
+        name_end = memchr(data + position + 1, 0, end - position - 1) if end - position > 1 else NULL
+        if name_end == NULL:
+            _malformed()
+        start = <const unsigned char*>name_end - data + 1
+        position = start + _size(data[position], data, start, end)
+        found += 1
+    return found
+
+
+cdef int _scalar(
+    int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, Fields node, Py_ssize_t mark, _Output output
+) except -1:
+    cdef Py_ssize_t size, index
+    cdef int32_t length
+    cdef bint ascii = True
+    cdef object payload
+    output.masked += 1
+    if kind == T_STRING:
+        if node.text_constant:
+            if node.text_null:
+                output.data[mark] = T_NULL
+            else:
+                output.put(<const unsigned char*>PyBytes_AS_STRING(node.text_payload), PyBytes_GET_SIZE(node.text_payload))
+            return 0
+        if node.first >= 0:
+            size = stop - start - 5
+            for index in range(start + 4, stop - 1):
+                if data[index] & 0x80:
+                    ascii = False
+                    break
+            if ascii:
+                if 2 * (node.first + node.last) > size:
+                    length = <int32_t>PyBytes_GET_SIZE(node.run) + 1
+                    output.put(<const unsigned char*>&length, 4)
+                    output.put(<const unsigned char*>PyBytes_AS_STRING(node.run), PyBytes_GET_SIZE(node.run))
+                else:
+                    length = node.first + <int32_t>PyBytes_GET_SIZE(node.run) + node.last + 1
+                    output.put(<const unsigned char*>&length, 4)
+                    output.put(data + start + 4, node.first)
+                    output.put(<const unsigned char*>PyBytes_AS_STRING(node.run), PyBytes_GET_SIZE(node.run))
+                    output.put(data + stop - 1 - node.last, node.last)
+                output.put(b"\0", 1)
+                return 0
+    payload = node.cell.mask(kind, PyBytes_FromStringAndSize(<const char*>data + start, stop - start))
+    if payload is None:
+        output.data[mark] = T_NULL
+    elif type(payload) is bytes:
+        output.put(<const unsigned char*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+    else:
+        raise MaskingError("a masking function returned something else than bytes")
+    return 0
+
+
+def mask_document(bytes data not None, node):
+    """A whole document masked: its new bytes, masked values, counted results. Raises ``MaskingError``."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef _Output output = _Output(size + 256)
+    _document(<const unsigned char*>PyBytes_AS_STRING(data), 0, size, _fields(node), 0, False, output)
+    return PyBytes_FromStringAndSize(<char*>output.data, output.size), output.masked, output.rows

@@ -1,0 +1,276 @@
+"""One command at the database: sent, answered, passed on.
+
+A command that wants no answer is acknowledged by the database all the same, so that its outcome is known; the client
+hears nothing of it. A long reply that nobody has to change goes out as it comes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.domain.audit import Outcome, StatementRecord
+from gateway.domain.ruling import Ruling
+from gateway.domain.statement import Action, SessionEffect
+from gateway.errors import GatewayError, LimitExceeded, LocalProtocolError, RemoteProtocolError
+from gateway.protocol.effects import CatalogChanged, SendDownstream, SendUpstream
+from gateway_mongodb.claims import Claims
+from gateway_mongodb.core import Core
+from gateway_mongodb.errors import error_document
+from gateway_mongodb.limits import acknowledged
+from gateway_mongodb.local import TELLS_TOPOLOGY
+from gateway_mongodb.replies import note, outcome, shown
+from gateway_mongodb.requests import Request
+from gateway_mongodb.wire.codec import document_size
+from gateway_mongodb.wire.compression import compress, decompress
+from gateway_mongodb.wire.framing import FrameBuffer
+from gateway_mongodb.wire.messages import BODY_AT, OP_COMPRESSED, OP_MSG, Msg, MsgFlag, decode_msg, is_plain
+from gateway_mongodb.wire.scan import ReplyScan, scan_reply
+
+MAX_MESSAGE: Final = 48_000_000
+"""``maxMessageSizeBytes`` of every server."""
+OVERHEAD: Final = 16 * 1024
+"""What servers allow on top of it, bytes."""
+_READING: Final = frozenset({Action.READ, Action.SHOW, Action.EXPLAIN, Action.CURSOR})
+"""What the database itself ends when its client leaves; the outcome of everything else is waited for."""
+_STREAM_FROM: Final = 128 * 1024
+"""Bytes of a reply from which on it is worth sending before it is whole."""
+
+
+class Exchange:
+    """What the database works at, for the current command of a session."""
+
+    __slots__ = (
+        "_abandoned",
+        "_buffer",
+        "_claims",
+        "_core",
+        "_probe",
+        "_probed",
+        "_record",
+        "_reply_to",
+        "_stream_left",
+        "_streamed",
+    )
+
+    def __init__(self, core: Core, claims: Claims) -> None:
+        self._core = core
+        self._claims = claims
+        self._buffer = FrameBuffer(max_message=MAX_MESSAGE + OVERHEAD)
+        self._record: StatementRecord | None = None
+        """The record of the current command once the database has it."""
+        self._probe: int | None = None
+        """The request id of a question of the gateway's own."""
+        self._probed: bytes | None = None
+        """The answer to it."""
+        self._reply_to = 0
+        self._abandoned = False
+        self._streamed = False
+        """The present reply goes out as it comes, since nobody has to change it."""
+        self._stream_left = 0
+        """Bytes of it that are still to come."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the database has the current command."""
+        return self._record is not None
+
+    @property
+    def may_speak(self) -> bool:
+        """Whether the client hears an error: in the middle of a reply there is no room for another one."""
+        return not (self._abandoned or self._streamed)
+
+    def ready(self, max_message: int) -> None:
+        """The database takes commands."""
+        self._buffer.max_message = max(max_message, MAX_MESSAGE + OVERHEAD)
+
+    def start_over(self) -> None:
+        """A new connection to the database: nothing of the old one counts."""
+        self._buffer.take_rest()
+        self._streamed, self._stream_left = False, 0
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def abandon(self, request: Request) -> bool:
+        """The client is gone. Whether something runs whose outcome is worth waiting for."""
+        record = self._record
+        if record is None or record.ruling.analysis.actions <= _READING or request.msg.exhaust_allowed:
+            self.lose()
+            return False
+        self._abandoned = True
+        return True
+
+    def lose(self) -> None:
+        """What runs is lost: whether it happened is not known."""
+        if self._record is not None:
+            self._core.finish(self._record, Outcome.LOST)
+            self._record = self._core.current = None
+
+    # --- to the database ----------------------------------------------------------------------------------------
+
+    def forward(self, request: Request, record: StatementRecord) -> None:
+        """The database gets the command."""
+        if request.msg.more_to_come:
+            # The client wants no answer; the audit does, and one that says whether the writes succeeded.
+            body = acknowledged(request.msg.body)
+            message = Msg(request.msg.flags & ~MsgFlag.MORE_TO_COME, body, request.msg.sequences).encode(
+                request.request_id
+            )
+        else:
+            message = request.message
+        self._record = record
+        self._reply_to = request.request_id
+        self._send(message)
+
+    def ask(self, question: bytes) -> None:
+        """Ask something for the gateway; ``take_answer`` has the answer some time."""
+        self._probe = -self._core.next_id()
+        self._send(Msg(0, question).encode(self._probe))
+
+    def take_answer(self) -> bytes | None:
+        """The answer that has come, once."""
+        found, self._probed = self._probed, None
+        return found
+
+    def _send(self, message: bytes) -> None:
+        if self._core.compressor is not None:
+            message = compress(message, self._core.compressor)
+        self._core.effects.append(SendUpstream(message))
+
+    # --- from the database --------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the database."""
+        if self._stream_left:
+            part = data if len(data) <= self._stream_left else data[: self._stream_left]
+            self._stream_left -= len(part)
+            self._core.effects.append(SendDownstream(part))
+        self._buffer.feed(data)
+        while not self._core.closed and self._buffer.next():
+            self._reply()
+        if not self._streamed and self._buffer.awaited > _STREAM_FROM and self._may_stream():
+            rest = self._buffer.rest()
+            self._streamed = True
+            self._stream_left = self._buffer.awaited - len(rest)
+            self._core.effects.append(SendDownstream(rest))
+
+    def _may_stream(self) -> bool:
+        """Whether the long reply that is coming in goes to the client as it is. Errors are never that long."""
+        request, record, buffer = self._core.current, self._record, self._buffer
+        return (
+            request is not None
+            and record is not None
+            and buffer.opcode == OP_MSG
+            and buffer.response_to == self._reply_to
+            and request.mask is None
+            and request.compressor is None
+            and not request.msg.more_to_come
+            and not self._abandoned
+            and not record.ruling.redact_messages
+            and record.ruling.allowance is None
+            and record.ruling.decision.obligations.row_limit is None
+            and request.name not in TELLS_TOPOLOGY
+            and is_plain(buffer.peek(BODY_AT))
+        )
+
+    def _reply(self) -> None:
+        buffer, request = self._buffer, self._core.current
+        data, start, end, opcode = buffer.data, buffer.start, buffer.end, buffer.opcode
+        if opcode == OP_COMPRESSED:
+            data, _ = decompress(data, start, end, max_message=buffer.max_message)
+            start, end, opcode = 0, len(data), OP_MSG
+        if opcode != OP_MSG or request is None:
+            raise RemoteProtocolError("the database sends what nobody asked for")
+        if self._streamed:
+            self._sent_already(data[start:end] if start or end < len(data) else data)
+            return
+        msg = decode_msg(data, start, end)
+        if self._probe is not None:
+            if buffer.response_to != self._probe:
+                raise RemoteProtocolError("the database answers another question")
+            self._probe, self._probed = None, bytes(msg.body)
+            return
+        record = self._record
+        if record is None or buffer.response_to != self._reply_to:
+            raise RemoteProtocolError("the database answers another question")
+        self._reply_to = buffer.request_id
+        message = data if start == 0 and end == len(data) else data[start:end]
+        self._answered_by_database(request, record, msg, message, buffer.request_id)
+
+    def _answered_by_database(
+        self, request: Request, record: StatementRecord, msg: Msg, message: bytes, request_id: int
+    ) -> None:
+        core, ruling = self._core, record.ruling
+        body = msg.body
+        scan = scan_reply(body)
+        self._note(request, ruling, scan, body)
+        record.rows = scan.rows or scan.changed
+        try:
+            body = shown(core, request, ruling, record, scan, body)
+        except GatewayError as error:
+            self._cut_off(request, record, error)
+            return
+        result, code = outcome(ruling, scan, msg.body)
+        record.bytes_out += len(body)
+        last = not msg.more_to_come
+        self._record = None
+        core.finish(record, result, code)
+        if not request.msg.more_to_come and not self._abandoned:
+            if body is not msg.body:
+                message = Msg(msg.flags & ~MsgFlag.CHECKSUM_PRESENT, body).encode(request_id, buffer_reply_to(message))
+            core.effects.append(
+                SendDownstream(message if request.compressor is None else compress(message, request.compressor))
+            )
+        if last:
+            self._ended(ruling, scan)
+        else:
+            self._record = core.begin(ruling, record.text)
+
+    def _ended(self, ruling: Ruling, scan: ReplyScan) -> None:
+        """The last reply to the command is dealt with."""
+        core = self._core
+        if SessionEffect.CATALOG in ruling.analysis.session_effects and scan.ok:
+            core.effects.append(CatalogChanged())
+        self._core.current = None
+        if self._abandoned:
+            core.close()
+
+    def _sent_already(self, message: bytes) -> None:
+        """The end of a reply that went out as it came: what it said. Nothing of it is copied."""
+        core, request, record = self._core, self._core.current, self._record
+        self._streamed = False
+        if request is None or record is None:
+            raise LocalProtocolError("a reply was streamed to nobody")
+        if document_size(message, BODY_AT, len(message)) != len(message) - BODY_AT:
+            raise RemoteProtocolError("a reply is longer than its body")
+        scan = scan_reply(message, BODY_AT)
+        usual = scan.ok and not scan.has_write_errors and request.name != "startSession"
+        body = b"" if usual else message[BODY_AT:]
+        self._note(request, record.ruling, scan, body)
+        record.rows = scan.rows or scan.changed
+        record.bytes_out += len(message) - BODY_AT
+        result, code = outcome(record.ruling, scan, body)
+        self._record = None
+        core.finish(record, result, code)
+        self._ended(record.ruling, scan)
+        if scan.topology_version:
+            core.close(LocalProtocolError("a reply that had to be changed was sent already"))
+
+    def _cut_off(self, request: Request, record: StatementRecord, error: GatewayError) -> None:
+        """The reply must not be seen: the client gets an error in its place."""
+        core = self._core
+        self._record = None
+        core.finish(record, Outcome.FAILURE if not isinstance(error, LimitExceeded) else Outcome.LIMITED, "")
+        if not self._abandoned:
+            core.say(request, error_document(error, reference=record.id))
+        self._core.current = None
+        if request.msg.exhaust_allowed or self._abandoned:
+            core.close(error)  # further replies may be on their way
+
+    def _note(self, request: Request, ruling: Ruling, scan: ReplyScan, body: bytes) -> None:
+        note(self._core, request, ruling, scan, body)
+        self._claims.replied(request, ok=scan.ok)
+
+
+def buffer_reply_to(message: bytes) -> int:
+    """The id of the request that a message answers."""
+    return int.from_bytes(message[8:12], "little", signed=True)

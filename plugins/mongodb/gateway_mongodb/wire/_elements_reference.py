@@ -1,0 +1,93 @@
+"""The elements of a BSON document in plain Python: the specification of ``_elements.pyx`` and its fallback."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from gateway.errors import RemoteProtocolError
+
+COMPILED = False
+
+_INT32: Final = Struct("<i")
+_MIN_DOCUMENT: Final = 5
+_FIXED: Final = {
+    0x01: 8,
+    0x06: 0,
+    0x07: 12,
+    0x08: 1,
+    0x09: 8,
+    0x0A: 0,
+    0x10: 4,
+    0x11: 8,
+    0x12: 8,
+    0x13: 16,
+    0xFF: 0,
+    0x7F: 0,
+}
+_EXTRA: Final = {0x02: 4, 0x0D: 4, 0x0E: 4, 0x03: 0, 0x04: 0, 0x0F: 0, 0x05: 5, 0x0C: 16}
+"""Bytes that a value has beyond what its length says, by type."""
+
+Element = tuple[int, bytes, int, int]
+"""Type, name, and where the value begins and ends."""
+
+
+def elements(data: bytes, start: int, limit: int) -> list[Element]:
+    """(type, name, begin, end) of each element of the document at ``start``; ``RemoteProtocolError``."""
+    end = _document_end(data, start, limit)
+    found = []
+    position = start + 4
+    while position < end:
+        kind = data[position]
+        value = data.find(b"\0", position + 1, end) + 1
+        if not value:
+            raise RemoteProtocolError("an element's name has no end")
+        after = _value_end(data, kind, value, end)
+        found.append((kind, data[position + 1 : value - 1], value, after))
+        position = after
+    return found
+
+
+def count_elements(data: bytes, start: int, limit: int) -> int:
+    """How many elements a document or array has; ``RemoteProtocolError``."""
+    end = _document_end(data, start, limit)
+    position, count = start + 4, 0
+    while position < end:
+        kind = data[position]
+        value = data.find(b"\0", position + 1, end) + 1
+        if not value:
+            raise RemoteProtocolError("an element's name has no end")
+        position = _value_end(data, kind, value, end)
+        count += 1
+    return count
+
+
+def _document_end(data: bytes, start: int, limit: int) -> int:
+    """Where the terminating NUL is."""
+    limit = min(limit, len(data))
+    if limit - start < _MIN_DOCUMENT:
+        raise RemoteProtocolError("a document's length is impossible")
+    size: int = _INT32.unpack_from(data, start)[0]
+    if size < _MIN_DOCUMENT or size > limit - start or data[start + size - 1]:
+        raise RemoteProtocolError("a document's length is impossible")
+    return start + size - 1
+
+
+def _value_end(data: bytes, kind: int, start: int, limit: int) -> int:
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        after = start + fixed
+    elif kind == 0x0B:
+        after = data.find(b"\0", start, limit) + 1
+        after = data.find(b"\0", after, limit) + 1 if after else 0
+        if not after:
+            after = limit + 1
+    elif kind in _EXTRA:
+        size = _INT32.unpack_from(data, start)[0] if limit - start >= 4 else -1
+        least = _MIN_DOCUMENT if _EXTRA[kind] == 0 else 0
+        after = start + _EXTRA[kind] + size if size >= least else limit + 1
+    else:
+        after = limit + 1
+    if after > limit:
+        raise RemoteProtocolError("an element is malformed, or of an unknown type")
+    return after

@@ -1,0 +1,191 @@
+"""Deciding over HTTP: who may, what is told to those who may not or come too late, and what webhooks bring back."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from gateway.approvals.signature import HEADER, sign
+from gateway.config.approvals import AccessOffer, ApprovalSettings, WebhookFormat, WebhookSettings
+from gateway.config.secrets import Secret
+from gateway.control.plane import LocalDataPlane
+from gateway.domain.approval import (
+    ApprovalRequest,
+    ApprovalRule,
+    ApprovalState,
+    RequestKind,
+    StatementSummary,
+    Subject,
+)
+from tests.fixtures.admin import AdminApi
+
+SECRET = "w" * 32
+RULE = ApprovalRule("schema-change", frozenset({"dba"}), timeout=600)
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> dict[str, frozenset[str]]:
+    """Groups of principals in the snapshot, by name."""
+    found: dict[str, frozenset[str]] = {}
+    monkeypatch.setattr(LocalDataPlane, "groups_of", lambda self, name: found.get(name, frozenset()))
+    return found
+
+
+@pytest.fixture
+def desk_api(api: AdminApi) -> AdminApi:
+    settings = ApprovalSettings(
+        webhooks=(
+            WebhookSettings("https://ops.example/x", Secret(SECRET), users={"U1": "dora@example.com"}),
+            WebhookSettings(
+                "https://slack.example/x", Secret("s" * 32), WebhookFormat.SLACK, users={"U2": "dora@example.com"}
+            ),
+        ),
+        access=(
+            AccessOffer(
+                "pii-readers", frozenset({"analysts"}), frozenset({"shop-prod"}), 3600.0, replace(RULE, hold=False)
+            ),
+        ),
+    )
+    api.context.config = replace(api.context.config, approvals=settings)
+    return api
+
+
+def ask(api: AdminApi, **changes: Any) -> ApprovalRequest:
+    """A statement that waits."""
+    now = time.time()
+    request = ApprovalRequest(
+        id=api.assembly.desk.new_id(),
+        kind=RequestKind.STATEMENT,
+        state=ApprovalState.PENDING,
+        created=now,
+        expires=now + 600,
+        subject=Subject("ana@example.com", "human", session_id="s1"),
+        resource="shop-prod",
+        environment="production",
+        protocol="postgres",
+        database="shop",
+        rules=(RULE,),
+        binding=f"b-{now}",
+        snapshot="v1",
+        statement=StatementSummary("ALTER TABLE t ADD c int", "f1", actions=("alter",), writes=("public.t",)),
+    )
+    return api.run(api.assembly.desk.submit(replace(request, **changes)))
+
+
+def approver(api: AdminApi, groups: dict[str, frozenset[str]], *names: str) -> str:
+    token = api.admin("approver")
+    groups[api.get("/v1/auth/me", token=token).json()["name"]] = frozenset(names)
+    return token
+
+
+def test_an_approver_finds_looks_and_decides(desk_api, groups):
+    api = desk_api
+    request = ask(api)
+    token = approver(api, groups, "dba")
+    listed = api.get("/v1/approvals", state="pending", token=token).json()["items"]
+    assert request.id in [item["id"] for item in listed]
+    shown = api.get(f"/v1/approvals/{request.id}", token=token).json()
+    assert shown["statement"]["text"] == "ALTER TABLE t ADD c int"
+    assert (shown["approvals_missing"], shown["rules"][0]["approvers"]) == (1, ["dba"])
+    decided = api.post(f"/v1/approvals/{request.id}/decision", {"decision": "approve", "reason": "ok"}, token=token)
+    assert (decided.status_code, decided.json()["state"]) == (200, "approved")
+    late = api.post(f"/v1/approvals/{request.id}/decision", {"decision": "reject"}, token=token)
+    assert late.status_code == 409
+    codes = [event["metadata"]["event_code"] for event in api.events("admin.approval")]
+    assert codes == ["admin.approval.requested", "admin.approval.approved"]
+
+
+def test_who_may_not_decide_is_told_who_may(desk_api, groups):
+    api = desk_api
+    request = ask(api)
+    stranger = approver(api, groups, "sales")
+    refused = api.post(f"/v1/approvals/{request.id}/decision", {"decision": "approve"}, token=stranger)
+    assert refused.status_code == 403
+    assert "dba" in refused.json()["detail"]
+    for role in ("viewer", "auditor", "policy-admin"):
+        token = api.admin(role)
+        assert api.get("/v1/approvals", token=token).status_code == 403
+    assert api.get("/v1/approvals/nothing", token=stranger).status_code == 404
+    assert api.post("/v1/approvals/nothing/decision", {"decision": "approve"}, token=stranger).status_code == 404
+    wide = {"decision": "approve", "scope": "session"}
+    token = approver(api, groups, "dba")
+    assert api.post(f"/v1/approvals/{request.id}/decision", wide, token=token).status_code == 400
+
+
+def test_pages_go_back_in_time(desk_api, groups):
+    api = desk_api
+    made = [ask(api, binding=f"page-{number}", resource="paged").id for number in range(5)]
+    token = approver(api, groups, "dba")
+    seen, cursor = [], None
+    while True:
+        page = api.get("/v1/approvals", resource="paged", limit=2, cursor=cursor, token=token).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+    assert api.get("/v1/approvals", cursor="x", token=token).status_code == 400
+
+
+def test_a_webhooks_receiver_decides_by_signature_alone(desk_api, groups):
+    api = desk_api
+    groups["dora@example.com"] = frozenset({"dba"})
+    request = ask(api)
+    path = f"/v1/approvals/{request.id}/callback"
+    body = json.dumps({"user": "U1", "decision": "reject", "reason": "no"}).encode()
+    good = {HEADER: sign(SECRET, body, api.clock().timestamp())}
+    for headers, content, status in (
+        ({}, body, 401),
+        ({HEADER: sign("x" * 32, body, api.clock().timestamp())}, body, 401),
+        ({HEADER: sign(SECRET, body, api.clock().timestamp() - 400)}, body, 401),
+        (good, body + b" ", 401),
+        (good, body, 200),
+        (good, body, 409),
+    ):
+        answer = api.request("POST", path, content=content, headers=headers, token="")
+        assert answer.status_code == status, answer.text
+    stranger = json.dumps({"user": "U9", "decision": "approve"}).encode()
+    signed = {HEADER: sign(SECRET, stranger, api.clock().timestamp())}
+    assert api.request("POST", path, content=stranger, headers=signed, token="").status_code == 403
+
+
+def test_a_button_in_slack(desk_api, groups):
+    import hashlib
+    import hmac
+
+    api = desk_api
+    groups["dora@example.com"] = frozenset({"dba"})
+    request = ask(api)
+    payload = {"user": {"id": "U2"}, "actions": [{"action_id": "approve", "value": request.id}]}
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    moment = str(int(api.clock().timestamp()))
+    digest = hmac.new(b"s" * 32, b"v0:" + moment.encode() + b":" + body, hashlib.sha256).hexdigest()
+    headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}"}
+    assert api.request("POST", "/v1/approvals/slack", content=body, headers={}, token="").status_code == 401
+    answer = api.request("POST", "/v1/approvals/slack", content=body, headers=headers, token="")
+    assert answer.status_code == 200
+    assert api.run(api.assembly.desk.get(request.id)).state is ApprovalState.APPROVED
+
+
+def test_access_is_asked_for_only_where_it_is_offered(desk_api, groups):
+    api = desk_api
+    api.clock.now = datetime.now(UTC)  # the desk's clock goes on
+    api.token = api.log_in("root")["access_token"]
+    token = api.admin("viewer")
+    name = api.get("/v1/auth/me", token=token).json()["name"]
+    wish = {"group": "pii-readers", "resource": "shop-prod", "duration_seconds": 600, "reason": "INC-42"}
+    assert api.post("/v1/access-requests", wish, token=token).status_code == 403
+    groups[name] = frozenset({"analysts"})
+    assert api.post("/v1/access-requests", {**wish, "duration_seconds": 7200}, token=token).status_code == 400
+    assert api.post("/v1/access-requests", {**wish, "resource": "other"}, token=token).status_code == 403
+    asked = api.made("/v1/access-requests", wish, token=token)
+    assert (asked["kind"], asked["state"], asked["group"]) == ("access", "pending", "pii-readers")
+    dba = approver(api, groups, "dba")
+    assert api.post(f"/v1/approvals/{asked['id']}/decision", {"decision": "approve"}, token=dba).status_code == 200
+    assert api.assembly.desk.granted_groups(name, "shop-prod") == {"pii-readers"}

@@ -1,0 +1,169 @@
+SET NAMES utf8mb4
+
+SET NAMES 'utf8mb4' COLLATE 'utf8mb4_unicode_ci'
+;;
+SELECT name FROM products ORDER BY id LIMIT 1
+
+SET AUTOCOMMIT = 0
+;;
+SELECT @@autocommit
+
+SET autocommit=1, SESSION sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE'
+;;
+SELECT @@session.sql_mode
+
+SET character_set_results = NULL
+
+SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+SET SESSION TRANSACTION READ WRITE
+
+SET SQL_SELECT_LIMIT=200
+
+SET net_write_timeout=600, wait_timeout = 28800
+
+SET @x = 5, @y := 'a'
+
+SET SQL_SAFE_UPDATES = 0
+
+SET time_zone = '+00:00'
+;;
+SELECT @@time_zone
+
+SET sql_mode=(SELECT CONCAT(@@sql_mode,',STRICT_TRANS_TABLES'))
+
+/* mysql-connector-j-8.3.0 */SELECT  @@session.auto_increment_increment AS auto_increment_increment, @@character_set_client AS character_set_client, @@character_set_connection AS character_set_connection, @@character_set_results AS character_set_results, @@character_set_server AS character_set_server, @@collation_server AS collation_server, @@collation_connection AS collation_connection, @@init_connect AS init_connect, @@interactive_timeout AS interactive_timeout, @@license AS license, @@lower_case_table_names AS lower_case_table_names, @@max_allowed_packet AS max_allowed_packet, @@net_write_timeout AS net_write_timeout, @@sql_mode AS sql_mode, @@system_time_zone AS system_time_zone, @@time_zone AS time_zone, @@wait_timeout AS wait_timeout
+
+SELECT @@max_allowed_packet, @@wait_timeout
+
+SELECT @@version_comment LIMIT 1
+
+SELECT @@tx_isolation
+
+SELECT @@session.tx_read_only
+
+/* ApplicationName=DBeaver 24.0.0 - Main */ SELECT VERSION()
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SELECT * FROM INFORMATION_SCHEMA.ENGINES ORDER BY ENGINE
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SHOW CHARSET
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SHOW COLLATION
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SHOW PLUGINS
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SHOW VARIABLES LIKE 'lower_case_%'
+
+/* ApplicationName=DBeaver 24.0.0 - Metadata */ SHOW FULL TABLES FROM `information_schema`
+
+/* ApplicationName=DBeaver 24.0.0 - Main */ SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+/* ApplicationName=DBeaver 24.0.0 - SQLEditor */ SELECT DATABASE() IS NULL
+
+SELECT cc.CONSTRAINT_NAME, cc.CHECK_CLAUSE, tc.TABLE_NAME FROM (SELECT CONSTRAINT_NAME, CHECK_CLAUSE FROM INFORMATION_SCHEMA.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY CONSTRAINT_NAME) cc, (SELECT TABLE_NAME, CONSTRAINT_NAME FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = DATABASE()) tc WHERE cc.CONSTRAINT_NAME = tc.CONSTRAINT_NAME ORDER BY cc.CONSTRAINT_NAME
+
+SHOW FULL TABLES WHERE TABLE_TYPE = 'BASE TABLE'
+
+SHOW TABLES LIKE 'o%'
+
+SHOW FULL COLUMNS FROM `customers`
+
+SHOW COLUMNS FROM orders LIKE 'st%'
+
+SHOW INDEX FROM `orders`
+
+SHOW KEYS FROM orders WHERE Key_name = 'PRIMARY'
+
+SHOW CREATE TABLE `products`
+
+SHOW CREATE VIEW order_summary
+
+SHOW TABLE STATUS LIKE 'nothing'
+
+SHOW ENGINES
+
+SHOW PRIVILEGES
+
+SHOW STORAGE ENGINES
+
+SHOW SESSION VARIABLES LIKE 'character\_set\_%'
+
+SHOW VARIABLES WHERE Variable_name IN ('sql_mode', 'version', 'lower_case_table_names')
+
+SHOW GLOBAL VARIABLES LIKE 'innodb_page_size'
+
+SHOW STATUS LIKE 'Ssl_cipher'
+
+SHOW COLLATION WHERE Charset = 'utf8mb4' AND Id > 250
+
+SHOW WARNINGS
+
+SHOW COUNT(*) WARNINGS
+
+SHOW ERRORS
+
+SHOW PROCEDURE STATUS WHERE Db = 'nowhere'
+
+SHOW FUNCTION STATUS LIKE 'nothing%'
+
+SHOW TRIGGERS LIKE 'nothing'
+
+SHOW EVENTS
+
+SHOW OPEN TABLES LIKE 'nothing'
+
+DESCRIBE orders
+
+DESC staff name
+
+EXPLAIN orders
+
+EXPLAIN SELECT id FROM orders WHERE id = 5
+
+SELECT DATABASE(), CURRENT_USER(), SCHEMA()
+
+SELECT 1
+
+SELECT 1 AS `ping` FROM DUAL
+
+DO 1
+
+SELECT 'DBD::mysql' AS driver, NULL, TRUE, FALSE
+
+SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME IN ('mysql', 'information_schema') ORDER BY 1
+
+SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME
+
+SELECT TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, COLUMN_DEFAULT, IS_NULLABLE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, COLUMN_TYPE, COLUMN_KEY, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION
+
+SELECT kcu.COLUMN_NAME, kcu.REFERENCED_TABLE_NAME, kcu.REFERENCED_COLUMN_NAME, rc.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE kcu JOIN information_schema.REFERENTIAL_CONSTRAINTS rc ON rc.CONSTRAINT_NAME = kcu.CONSTRAINT_NAME AND rc.CONSTRAINT_SCHEMA = kcu.CONSTRAINT_SCHEMA WHERE kcu.TABLE_SCHEMA = DATABASE() AND kcu.REFERENCED_TABLE_NAME IS NOT NULL
+
+SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, SEQ_IN_INDEX, COLUMN_NAME FROM INFORMATION_SCHEMA.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
+
+SELECT TABLE_NAME, IS_UPDATABLE, SECURITY_TYPE FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME
+
+SELECT ROUTINE_NAME, ROUTINE_TYPE, DTD_IDENTIFIER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY ROUTINE_NAME
+
+SELECT TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_TIMING FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY TRIGGER_NAME
+
+SELECT PARTITION_NAME, PARTITION_METHOD FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'visits' ORDER BY 1
+
+SELECT CHARACTER_SET_NAME, DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS ORDER BY 1
+
+SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE CHARACTER_SET_NAME = 'latin1' ORDER BY 1
+
+SELECT A.TABLE_SCHEMA AS FKTABLE_SCHEM, A.TABLE_NAME, A.COLUMN_NAME, A.ORDINAL_POSITION FROM INFORMATION_SCHEMA.KEY_COLUMN_USAGE A, INFORMATION_SCHEMA.TABLE_CONSTRAINTS B WHERE A.TABLE_SCHEMA = DATABASE() AND A.TABLE_SCHEMA = B.TABLE_SCHEMA AND A.TABLE_NAME = B.TABLE_NAME AND A.CONSTRAINT_NAME = B.CONSTRAINT_NAME AND B.TABLE_NAME = 'nothing'
+
+SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'nowhere'
+
+SELECT Name FROM mysql.time_zone_name WHERE Name = 'nothing'
+
+SELECT COUNT(*) > 0 FROM INFORMATION_SCHEMA.PROCESSLIST
+
+SELECT ID > 0, USER IS NOT NULL, COMMAND FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID() AND COMMAND = 'nothing'
+
+USE information_schema
+;;
+SELECT COUNT(*) > 10 FROM TABLES
+
+HELP 'select'

@@ -1,0 +1,189 @@
+"""A statement that waits for a human on a live MySQL session, with real clients and a real MariaDB."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import mysql.connector
+import pymysql
+import pytest
+
+from gateway.domain.approval import ApprovalRequest, ApprovalState
+from gateway.testing.servers.ports import free_port
+from gateway.testing.shop_mariadb import MariaDbShop, copy_mariadb_shop
+from tests.fixtures.mysql_gateway import Config, mysql_gateway_config
+from tests.integration.approvals import TOKEN, DeskBed, serving_bed, wait_for
+
+SAM = "sam@example.com"
+DATABASE = "shop_held"
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory, mariadb_shop: MariaDbShop) -> Iterator[DeskBed]:
+    shop = copy_mariadb_shop(mariadb_shop, DATABASE)
+    shop.sql("CREATE TABLE held (id int, note longtext)")
+
+    def make(port: int) -> Config:
+        config = mysql_gateway_config(shop, port=port, fixed_port=free_port(), tls=False)
+        del config["resources"][0]["listen"]
+        config["policies"] = [
+            {"name": "all", "effect": "allow", "match": {"actions": ["*"]}},
+            {
+                "name": "ask-held",
+                "effect": "require_approval",
+                "match": {"objects": [f"{DATABASE}.held"], "actions": ["write", "ddl"]},
+                "approval": {"approvers": ["dba"], "timeout": "30s"},
+            },
+            {
+                "name": "ask-later",
+                "effect": "require_approval",
+                "match": {"objects": [f"{DATABASE}.products"], "actions": ["write"]},
+                "approval": {"approvers": ["dba"], "timeout": "30s", "hold": False},
+            },
+        ]
+        return config
+
+    try:
+        with serving_bed(tmp_path_factory.mktemp("approvals"), make, shop.password) as bed:
+            yield bed
+    finally:
+        shop.server.drop_database(DATABASE)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def connected(bed: DeskBed) -> Iterator[Any]:
+    options: dict[str, Any] = {"user": SAM, "password": TOKEN, "database": "shop-prod", "autocommit": True}
+    connection = pymysql.connect(host="127.0.0.1", port=bed.port, **options)
+    try:
+        yield connection
+    finally:
+        if connection.open:
+            connection.close()
+
+
+@contextlib.contextmanager
+def preparing(bed: DeskBed) -> Iterator[Any]:
+    options: dict[str, Any] = {"user": SAM, "password": TOKEN, "database": "shop-prod", "autocommit": True}
+    with mysql.connector.connect(host="127.0.0.1", port=bed.port, use_pure=True, **options) as connection:
+        yield connection
+
+
+def run(connection: Any, text: str) -> int:
+    with connection.cursor() as cursor:
+        return int(cursor.execute(text))
+
+
+def count(bed: DeskBed) -> int:
+    with connected(bed) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM held")
+        return int(cursor.fetchone()[0])
+
+
+def state(bed: DeskBed, request: ApprovalRequest) -> ApprovalState:
+    return bed.call(bed.assembly.desk.get(request.id)).state
+
+
+def test_it_waits_and_goes_on_when_approved(bed: DeskBed, threads: ThreadPoolExecutor) -> None:
+    before = count(bed)
+    with connected(bed) as connection:
+        statement = threads.submit(run, connection, "INSERT INTO held VALUES (1, 'a'), (2, 'b')")
+        request = bed.pending()
+        assert not statement.done()
+        assert count(bed) == before
+        assert request.subject.principal == SAM
+        assert request.statement is not None
+        assert request.statement.writes == (f"{DATABASE}.held",)
+        bed.decide(request)
+        assert statement.result(10) == 2
+        assert run(connection, "SELECT 1") == 1
+    assert count(bed) == before + 2
+
+
+def test_a_rejection_is_a_native_error_and_the_session_goes_on(bed: DeskBed, threads: ThreadPoolExecutor) -> None:
+    with connected(bed) as connection:
+        connection.begin()
+        statement = threads.submit(run, connection, "DROP TABLE held")
+        bed.decide(bed.pending(), approve=False, reason="we still need it")
+        with pytest.raises(pymysql.err.OperationalError, match="we still need it") as refused:
+            statement.result(10)
+        assert refused.value.args[0] == 1142
+        assert run(connection, "SELECT 1") == 1
+    assert count(bed) >= 0
+
+
+def test_a_client_that_leaves_withdraws_its_request(bed: DeskBed, threads: ThreadPoolExecutor) -> None:
+    before = count(bed)
+    with connected(bed) as connection:
+        statement = threads.submit(run, connection, "INSERT INTO held VALUES (3, 'c')")
+        request = bed.pending()
+        connection._sock.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: state(bed, request) is ApprovalState.WITHDRAWN)
+        with pytest.raises(pymysql.err.Error):
+            statement.result(10)
+    assert count(bed) == before
+
+
+def test_kill_query_from_another_session_takes_the_statement_back(bed: DeskBed, threads: ThreadPoolExecutor) -> None:
+    before = count(bed)
+    with connected(bed) as connection, connected(bed) as other:
+        statement = threads.submit(run, connection, "INSERT INTO held VALUES (4, 'd')")
+        request = bed.pending()
+        run(other, f"KILL QUERY {connection.thread_id()}")
+        with pytest.raises(pymysql.err.OperationalError) as cancelled:
+            statement.result(10)
+        assert cancelled.value.args[0] == 1317
+        assert state(bed, request) is ApprovalState.WITHDRAWN
+        assert run(connection, "SELECT 1") == 1
+    assert count(bed) == before
+
+
+def test_bound_parameters_are_part_of_what_is_approved(bed: DeskBed, threads: ThreadPoolExecutor) -> None:
+    text = "UPDATE products SET price = price WHERE id = %s AND name <> %s"
+    with preparing(bed) as connection, connection.cursor(prepared=True) as cursor:
+        with pytest.raises(mysql.connector.Error, match="approval"):
+            cursor.execute(text, (7, "x"))
+        bed.decide(bed.pending())
+        for others in ((8, "x"), (7, "y")):
+            with pytest.raises(mysql.connector.Error, match="approval"):
+                cursor.execute(text, others)
+        cursor.execute(text, (7, "x"))
+        with pytest.raises(mysql.connector.Error, match="approval"):
+            cursor.execute(text, (7, "x"))  # it was good once
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
+def test_values_sent_ahead_are_part_of_it_and_forgotten_with_a_refusal(
+    bed: DeskBed, threads: ThreadPoolExecutor
+) -> None:
+    import io
+
+    def insert(cursor: Any, value: bytes) -> None:
+        cursor.execute("INSERT INTO held VALUES (%s, %s)", (5, io.BytesIO(value)))
+
+    with preparing(bed) as connection, connection.cursor(prepared=True) as cursor:
+        seen: list[str] = []
+        for value, approve in ((b"first", False), (b"second", True)):
+            statement: Future[None] = threads.submit(insert, cursor, value)
+            request = bed.pending()
+            seen.append(request.binding)
+            bed.decide(request, approve=approve)
+            if approve:
+                statement.result(10)
+            else:
+                with pytest.raises(mysql.connector.Error, match="1142"):
+                    statement.result(10)
+        assert seen[0] != seen[1]
+    with connected(bed) as plain, plain.cursor() as reader:
+        reader.execute("SELECT note FROM held WHERE id = 5")
+        assert reader.fetchall() == (("second",),)

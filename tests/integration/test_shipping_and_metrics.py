@@ -1,0 +1,109 @@
+"""What a gateway ships and counts, from outside: a real client, a real receiver, and what Prometheus would read."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.testing.servers.ports import free_port
+from gateway.testing.shop import Shop
+from tests.fixtures.gateway import ANALYST, Config, StartGateway
+from tests.gateway.audit.shipping.receivers import http_receiver
+
+DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana-dashboard.json"
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Every sample, as ``name{label=value,…}``."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+            samples[f"{sample.name}{{{labels}}}"] = sample.value
+    return samples
+
+
+@pytest.mark.timeout(180)
+def test_events_are_shipped_and_statements_counted(start_gateway: StartGateway, shop_database: Shop):
+    admin = free_port()
+    with http_receiver() as receiver:
+
+        def change(config: Config) -> None:
+            config["admin_api"] = f"127.0.0.1:{admin}"
+            config["audit"]["sinks"] = [{"type": "webhook", "name": "ops", "url": receiver.url, "gzip": True}]
+
+        gateway = start_gateway(shop_database, change=change)
+        with psycopg.connect(gateway.conninfo(ANALYST), autocommit=True) as session:
+            for _ in range(3):
+                session.execute("SELECT email FROM customers ORDER BY id LIMIT 2").fetchall()
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                session.execute("DELETE FROM orders")
+        deadline = time.monotonic() + 40
+        texts: list[str] = []
+        while time.monotonic() < deadline:
+            events = [json.loads(line) for line in receiver.lines()]
+            texts = [event["query_info"]["query_string"] for event in events if "query_info" in event]
+            if "DELETE FROM orders" in texts:
+                break
+            time.sleep(0.1)
+        assert texts.count("SELECT email FROM customers ORDER BY id LIMIT 2") == 3
+        samples = scrape(admin)
+        where = "protocol=postgres,resource=shop-prod"
+        assert samples[f"querygate_statement_duration_seconds_count{{outcome=refused,{where}}}"] == 1
+        assert samples[f"querygate_rows_total{{outcome=success,{where}}}"] >= 6
+        assert samples[f"querygate_masked_cells_total{{outcome=success,{where}}}"] == 6
+        assert samples["querygate_ready{}"] == 1
+        while scrape(admin)["querygate_audit_behind{sink=ops}"] > 2:  # what ends a session may still be on its way
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        names = {re.sub(r"\{.*", "", name) for name in samples}
+        used = set(re.findall(r"querygate_[a-z_]+", DASHBOARD.read_text()))
+        assert used <= names, "the dashboard asks for what is not there"
+        gateway.process.stop()
+        events = [json.loads(line) for line in receiver.lines()]
+        assert events[-1]["metadata"]["event_code"] in ("audit.closed", "audit.checkpoint"), "the end was shipped, too"
+        numbers = [event["metadata"]["sequence"] for event in events]
+        assert numbers == sorted(set(numbers))
+
+
+def test_a_log_is_shipped_by_one_process_which_ends_with_its_gateway(tmp_path: Path):
+    (tmp_path / "data" / "audit").mkdir(parents=True)
+    config = tmp_path / "querygate.yaml"
+    config.write_text(
+        json.dumps(
+            {
+                "listeners": {"postgres": "127.0.0.1:1"},
+                "data_dir": "data",
+                "audit": {"sinks": [{"type": "archive", "path": "archive"}]},
+            }
+        )
+    )
+    command = [sys.executable, "-m", "gateway.cli", "audit", "ship", "--config", str(config)]
+    first = subprocess.Popen([*command, "--follow-parent"], stdin=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "data" / "audit" / "shipping").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        while True:
+            second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            if second.returncode:
+                break
+        assert "already" in second.stderr
+        assert first.stdin is not None
+        first.stdin.close()
+        assert first.wait(60) == 0
+    finally:
+        first.kill()
+        first.wait()

@@ -1,0 +1,267 @@
+"""Commands and replies of an open session, byte for byte and without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bson
+import pytest
+from bson import Binary, Int64
+
+from gateway.domain.audit import Outcome
+from gateway.domain.decision import Decision, Obligations
+from gateway.domain.decision import Effect as PolicyEffect
+from gateway.domain.principal import Principal
+from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.domain.ruling import Ruling
+from gateway.errors import AccessDenied, RemoteProtocolError
+from gateway.protocol.adapter import Limits, Opened, RelaySettings, State, UpstreamHandle
+from gateway.protocol.effects import AskRuling, Close, Effect, Record, SendDownstream, SendUpstream
+from gateway_mongodb.core import Core
+from gateway_mongodb.errors import CURSOR_NOT_FOUND
+from gateway_mongodb.execution import Execution
+from gateway_mongodb.requests import read_request
+from gateway_mongodb.shared import Shared
+from gateway_mongodb.wire.framing import FrameBuffer
+from gateway_mongodb.wire.messages import Msg, MsgFlag, decode_msg
+
+EPOCH = object()
+
+
+class Book:
+    """Rulings that were made, without the chain."""
+
+    masked = False
+    epoch = EPOCH
+
+    def intern(self, state: State) -> State:
+        return state
+
+    def find(self, state: object, key: bytes) -> Ruling | None:
+        return None
+
+
+class Session:
+    """An open session whose host allows, or refuses, everything."""
+
+    def __init__(self, shared: Shared | None = None, *, who: str = "ana") -> None:
+        settings = RelaySettings(
+            session_id="s",
+            client_address="127.0.0.1:1",
+            tls=False,
+            tls_required=False,
+            tls_certificate=None,
+            fixed_resource=None,
+            resolve_resource=lambda _: True,
+            now=lambda: 0,
+            random=bytes,
+            masking_function=lambda _: pytest.fail("nothing is masked"),
+            limits=Limits(),
+        )
+        self.core = Core(settings, shared or Shared())
+        self.core.opened = Opened(
+            resource=Resource("docs", "mongodb", "127.0.0.1", 1),
+            principal=Principal(who),
+            credentials=UpstreamCredentials("gateway", "secret"),
+            database="docs",
+            handle=UpstreamHandle(tls=False),
+            catalog=lambda: None,
+            rulings=Book(),
+        )
+        self.core.resource, self.core.owner = "docs", who
+        self.core.deployment = self.core.shared.deployment("docs")
+        self.execution = Execution(self.core)
+        self.refuse = False
+        self.obligations = Obligations()
+
+    def ask(self, command: dict[str, Any], *, flags: int = 0, number: int = 7) -> list[Effect]:
+        """The client sends a command; what comes of it."""
+        buffer = FrameBuffer(max_message=48_000_000)
+        buffer.feed(Msg(flags, bson.encode({**command, "$db": "shop"})).encode(number))
+        assert buffer.next()
+        self.execution.handle(read_request(buffer))
+        while isinstance(self.core.ask, AskRuling):
+            ask, self.core.ask = self.core.ask, None
+            assert ask.facts is not None
+            effect = PolicyEffect.DENY if self.refuse else PolicyEffect.ALLOW
+            ruling = Ruling(
+                decision=Decision(effect, "", obligations=self.obligations),
+                analysis=ask.facts,
+                refusal=AccessDenied("no") if self.refuse else None,
+                masked=False,
+                redact_messages=False,
+                intent=False,
+                epoch=EPOCH,
+            )
+            self.execution.answered(ask, ruling)
+        return self.take()
+
+    def answer(self, *chunks: bytes) -> list[Effect]:
+        """The database sends bytes."""
+        for chunk in chunks:
+            self.execution.receive(chunk)
+        return self.take()
+
+    def take(self) -> list[Effect]:
+        effects, self.core.effects = self.core.effects, []
+        return effects
+
+
+def sent_down(effects: list[Effect]) -> bytes:
+    return b"".join(bytes(effect.data) for effect in effects if isinstance(effect, SendDownstream))
+
+
+def sent_up(effects: list[Effect]) -> bytes:
+    return b"".join(bytes(effect.data) for effect in effects if isinstance(effect, SendUpstream))
+
+
+def records(effects: list[Effect]) -> list[tuple[Outcome, int]]:
+    return [(effect.record.outcome, effect.record.rows) for effect in effects if isinstance(effect, Record)]
+
+
+def batch(rows: int, *, cursor: int = 0, size: int = 10) -> dict[str, Any]:
+    documents = [{"_id": number, "filler": "x" * size} for number in range(rows)]
+    return {"cursor": {"firstBatch": documents, "id": Int64(cursor), "ns": "shop.t"}, "ok": 1.0}
+
+
+def reply(document: dict[str, Any], *, to: int = 7, number: int = 500, flags: int = 0) -> bytes:
+    return Msg(flags, bson.encode(document)).encode(number, to)
+
+
+def body(message: bytes) -> dict[str, Any]:
+    return bson.decode(decode_msg(message, 0, len(message)).body)
+
+
+@pytest.mark.parametrize("size", [10, 5_000])
+@pytest.mark.parametrize("piece", [1, 97, 200_000, 10_000_000])
+def test_a_reply_passes_as_it_came_however_it_came(size: int, piece: int) -> None:
+    message = reply(batch(100, size=size))
+    if piece == 1:
+        message = reply(batch(3))
+    session = Session()
+    assert sent_up(session.ask({"find": "t", "filter": {}}))
+    effects = session.answer(*(message[at : at + piece] for at in range(0, len(message), piece)))
+    assert sent_down(effects) == message
+    assert records(effects) == [(Outcome.SUCCESS, 3 if piece == 1 else 100)]
+    assert session.execution.idle
+
+
+def test_a_long_reply_does_not_wait_for_its_end() -> None:
+    message = reply(batch(100, size=5_000))
+    session = Session()
+    session.ask({"find": "t", "filter": {}})
+    assert sent_down(session.answer(message[:200_000])) == message[:200_000]
+    # The session ends in the middle: nothing may come behind the half of a message.
+    session.execution.fail(AccessDenied("over"))
+    assert sent_down(session.take()) == b""
+
+
+def test_what_is_more_than_a_body_is_sent_when_it_has_been_looked_at() -> None:
+    checked = reply(batch(100, size=5_000), flags=MsgFlag.CHECKSUM_PRESENT)
+    session = Session()
+    session.ask({"find": "t", "filter": {}})
+    assert sent_down(session.answer(checked[:200_000])) == b""
+    effects = session.answer(checked[200_000:])
+    assert (sent_down(effects), records(effects)) == (checked, [(Outcome.SUCCESS, 100)])
+
+    plain = bytearray(reply(batch(100, size=5_000)) + b"\0" + bson.encode({"ok": 1}))
+    plain[:4] = len(plain).to_bytes(4, "little")
+    session.ask({"find": "t", "filter": {}})
+    session.answer(bytes(plain[:200_000]))
+    with pytest.raises(RemoteProtocolError):
+        session.answer(bytes(plain[200_000:]))
+
+
+def test_a_limited_reply_waits_and_is_cut() -> None:
+    session = Session()
+    session.obligations = Obligations(row_limit=5)
+    session.ask({"find": "t", "filter": {}})
+    effects = session.answer(reply(batch(100, size=5_000)))
+    cut = body(sent_down(effects))
+    assert len(cut["cursor"]["firstBatch"]) == 5
+    assert records(effects) == [(Outcome.SUCCESS, 5)]
+    effects = session.ask({"getMore": Int64(cut["cursor"]["id"]), "collection": "t"})
+    assert body(sent_down(effects))["code"] == 96
+    assert records(effects) == [(Outcome.LIMITED, 0)]
+    assert sent_up(effects) == b""
+
+
+def test_a_time_limit_goes_along() -> None:
+    session = Session()
+    session.obligations = Obligations(timeout=2.0)
+    assert body(sent_up(session.ask({"find": "t", "filter": {}})))["maxTimeMS"] == 2000
+
+
+def test_a_refusal_is_an_answer_and_goes_no_further() -> None:
+    session = Session()
+    session.refuse = True
+    effects = session.ask({"drop": "t"})
+    assert sent_up(effects) == b""
+    assert (body(sent_down(effects))["code"], records(effects)) == (13, [(Outcome.REFUSED, 0)])
+    effects = session.ask({"drop": "t"}, flags=MsgFlag.MORE_TO_COME)
+    assert sent_down(effects) == b""
+    assert records(effects) == [(Outcome.REFUSED, 0)]
+
+
+def test_an_unacknowledged_write_is_acknowledged_to_the_gateway_alone() -> None:
+    session = Session()
+    effects = session.ask({"insert": "t", "documents": [{}]}, flags=MsgFlag.MORE_TO_COME)
+    message = sent_up(effects)
+    assert not decode_msg(message, 0, len(message)).more_to_come
+    effects = session.answer(reply({"n": 1, "ok": 1.0}))
+    assert sent_down(effects) == b""
+    assert records(effects) == [(Outcome.SUCCESS, 1)]
+
+
+def test_cursors_are_their_principals() -> None:
+    shared = Shared()
+    first = Session(shared)
+    first.ask({"find": "t", "filter": {}})
+    first.answer(reply(batch(2, cursor=99)))
+    more = {"getMore": Int64(99), "collection": "t"}
+    assert body(sent_down(Session(shared, who="otto").ask(more)))["code"] == CURSOR_NOT_FOUND.number
+    assert sent_up(Session(shared).ask(more))
+
+
+def test_logical_sessions_are_their_principals() -> None:
+    shared = Shared()
+    session_id = {"lsid": {"id": Binary(bytes(16), 4)}}
+    assert sent_up(Session(shared).ask({"find": "t", **session_id}))
+    refused = Session(shared, who="otto").ask({"find": "t", **session_id})
+    assert (sent_up(refused), body(sent_down(refused))["code"]) == (b"", 13)
+
+
+def test_an_open_transaction_keeps_the_session_from_being_idle() -> None:
+    session = Session()
+    transaction = {"lsid": {"id": Binary(bytes(16), 4)}, "txnNumber": Int64(1), "autocommit": False}
+    session.ask({"insert": "t", "documents": [{}], **transaction, "startTransaction": True})
+    session.answer(reply({"n": 1, "ok": 1.0}))
+    assert not session.execution.idle
+    session.ask({"commitTransaction": 1, **transaction})
+    session.answer(reply({"ok": 1.0}))
+    assert session.execution.idle
+
+
+def test_who_leaves_during_a_read_leaves_nothing_running_and_a_write_is_waited_for() -> None:
+    session = Session()
+    session.ask({"find": "t", "filter": {}})
+    assert not session.execution.abandon()
+    assert records(session.take()) == [(Outcome.LOST, 0)]
+    session = Session()
+    session.ask({"insert": "t", "documents": [{}]})
+    assert session.execution.abandon()
+    effects = session.answer(reply({"n": 1, "ok": 1.0}))
+    assert (sent_down(effects), records(effects)) == (b"", [(Outcome.SUCCESS, 1)])
+    assert any(isinstance(effect, Close) for effect in effects)
+
+
+def test_a_member_that_is_no_primary_any_more_is_left_by_everybody() -> None:
+    shared = Shared()
+    session = Session(shared)
+    session.ask({"insert": "t", "documents": [{}]})
+    gone = {"ok": 0.0, "code": 10107, "errorLabels": ["RetryableWriteError"], "topologyVersion": {"counter": Int64(1)}}
+    told = body(sent_down(session.answer(reply(gone))))
+    assert told == {"ok": 0.0, "code": 10107, "errorLabels": ["RetryableWriteError"]}
+    assert shared.deployment("docs").generation == 1
+    assert sent_up(session.ask({"insert": "t", "documents": [{}]})) == b""
+    assert session.core.ask is not None

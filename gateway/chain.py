@@ -31,6 +31,7 @@ from gateway.errors import (
     PolicyEvaluationError,
     TooManyChanges,
     UnknownResource,
+    UpstreamError,
 )
 from gateway.guardrails.budgets import Budgets
 from gateway.guardrails.changes import uncountable
@@ -59,6 +60,8 @@ _READING: Final = frozenset(
     }
 )
 """What the audit's durability for reads covers; everything else counts as a write."""
+
+_NO_CATALOG: Final = "access denied: the database's catalog could not be read, and masks cannot be applied without it"
 
 _SPEAKS_OF_ITSELF: Final = frozenset(
     {
@@ -384,7 +387,8 @@ def _may_speak_of_masked(analysis: Analysis, labels: frozenset[str], guarded: fr
 
 def _refused(decision: Decision, analysis: Analysis, error: GatewayError) -> Ruling:
     if not isinstance(error, AccessDenied | AuditError | MaskingError):
-        error = PolicyEvaluationError(f"{type(error).__name__}: {error}")
+        message = _NO_CATALOG if isinstance(error, UpstreamError) else None
+        error = PolicyEvaluationError(f"{type(error).__name__}: {error}", message=message)
     return Ruling(
         decision=decision,
         analysis=analysis,

@@ -7,6 +7,7 @@ interval. Until it could be read, nothing resolves, and nobody under a mask gets
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -161,7 +162,7 @@ class Databases:
     async def refresh(self, database: Database, *, max_age: float = math.inf) -> None:
         """Read the catalog if it is stale or was read ``max_age`` seconds ago.
 
-        Several callers share a reading and its failure. Raises ``GatewayError``.
+        Several callers share a reading and its failure, which is logged once. Raises ``GatewayError``.
         """
         await self._refresh(database, read_after=self._clock() - max_age)
 
@@ -180,17 +181,16 @@ class Databases:
                 labels = await self._classify(database.resource, catalog)
             except GatewayError as error:
                 database.failure, database.failed_at = error, self._clock()
+                _report(database, error)
                 raise
             database.use(catalog, labels, changes)
             database.read_at = began
             self._known[database.resource.name, database.name] = database
 
     async def try_refresh(self, database: Database) -> None:
-        """As ``refresh``, for callers who can go on without; what fails is logged."""
-        try:
+        """As ``refresh``, for callers who can go on without."""
+        with contextlib.suppress(GatewayError):
             await self.refresh(database)
-        except GatewayError as error:
-            _report(database, error)
 
     def want(self, database: Database) -> None:
         """Have a stale catalog read in the background, soon."""
@@ -214,6 +214,8 @@ class Databases:
             for database in list(self._known.values()):
                 try:
                     await self._refresh(database, read_after=read_after)
+                except GatewayError:
+                    pass  # reported where it happened
                 except Exception as error:  # noqa: BLE001 - one database's trouble is not the others'
                     _report(database, error)
 

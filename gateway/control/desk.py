@@ -236,7 +236,6 @@ class LinkedDesk:
             wait=wait,
         )
         news = await self._ask("/poll", poll, wire.News, timeout=wait + TIMEOUT)
-        self._find()
         self._plane_url = news.url
         for decision in news.decisions:
             waiter = self._waiters.get(decision.id)
@@ -301,12 +300,17 @@ class LinkedDesk:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _ask(self, path: str, body: BaseModel, answer: type[_A], *, timeout: float) -> _A:  # noqa: ASYNC109
-        content = body.model_dump_json().encode()
-        sent = await self._line.ask("POST", wire.PREFIX + path, content=content, timeout=timeout)
+        sent = await self._send(path, body, timeout=timeout)
         try:
-            return answer.model_validate_json(sent.content)
+            understood = answer.model_validate_json(sent)
         except ValueError as error:
             raise ControlUnavailable(f"an answer cannot be read: {error}") from None
+        self._find()
+        return understood
+
+    async def _send(self, path: str, body: BaseModel, *, timeout: float) -> bytes:  # noqa: ASYNC109
+        content = body.model_dump_json().encode()
+        return (await self._line.ask("POST", wire.PREFIX + path, content=content, timeout=timeout)).content
 
     # --- telling ------------------------------------------------------------------------------------------------
 
@@ -340,7 +344,8 @@ class LinkedDesk:
         said = wire.Ended(
             instance=self._instance, replaces=self._replaces, sessions=ended, given_up=given_up, leaving=leaving
         )
-        await self._line.ask("POST", f"{wire.PREFIX}/ended", content=said.model_dump_json().encode(), timeout=TIMEOUT)
+        await self._send("/ended", said, timeout=TIMEOUT)
+        self._find()
         for identifier in given_up:
             self._given_up.pop(identifier, None)
         self._ended.difference_update(ended)

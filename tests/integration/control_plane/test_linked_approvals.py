@@ -334,6 +334,7 @@ def test_the_control_plane_is_lost_while_statements_need_it(
             other.run("INSERT INTO linked_held VALUES (44)")
         restart(plane, control_stack)
         until(lambda: state(plane, request) == "withdrawn")
+        until(lambda: "can be asked about approvals again" in gateway.process.log())
         statement = threads.submit(session.run, "INSERT INTO linked_held VALUES (45)")
         decide(plane, pending(plane))
         assert statement.result(30) == "INSERT 0 1"

@@ -81,9 +81,13 @@ class Upstreams:
         while True:
             for host, port in follower.members(resource):
                 found = await self._locate(replace(resource, host=host, port=port), adapter, follower)
-                if found is not None:
+                if found is None:
+                    continue
+                named = replace(resource, host=found[0], port=found[1])
+                # In an election members still speak of the one before: only the primary itself can tell.
+                if found == (host, port) or await self._locate(named, adapter, follower) == found:
                     self._primaries[resource.name] = (time.monotonic(), found)
-                    return replace(resource, host=found[0], port=found[1])
+                    return named
             if time.monotonic() > now + ELECTION_TIMEOUT:
                 raise UpstreamUnavailable(f"resource {resource.name} has had no primary for {ELECTION_TIMEOUT:g} s")
             await asyncio.sleep(ELECTION_PAUSE)

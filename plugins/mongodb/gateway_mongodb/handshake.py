@@ -60,17 +60,12 @@ class Handshake:
             self._core.effects.append(SendUpstream(output))
         return None
 
-    def give_up(self) -> None:
-        """The connection is gone."""
-        self._steps = None
-
     def _ready(self, result: LoginResult) -> int:
         core = self._core
         description = result.description
         if not description.writable and not description.mongos:
-            core.deployment.moved(core.generation)
             raise UpstreamUnavailable("the member that was the primary is none any more")
-        core.shared.describe(core.deployment, description)
+        core.deployment.description = description
         core.deployment.cluster_time = result.cluster_time
         core.compressor = result.compressor
         core.address = result.address

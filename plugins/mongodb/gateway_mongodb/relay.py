@@ -52,6 +52,8 @@ MAX_UNPROVED: Final = 64 * 1024
 """Bytes of one message before the login is over."""
 MAX_HELD: Final = 64 * 1024
 """Bytes that may wait while something runs before the client is no longer read, so that its leaving is noticed."""
+MAX_LOGINS: Final = 5
+"""Members that are tried one after the other, while there is an election, say, before the client is told."""
 MONITOR_SILENCE: Final = 150.0
 """Seconds after which a monitor that says nothing is gone; drivers ask every 10, at most every 60."""
 
@@ -75,6 +77,7 @@ class MongoRelay:
         "_handshake",
         "_hellos",
         "_login",
+        "_logins_failed",
         "_phase",
         "_proved",
         "_speculating",
@@ -105,6 +108,8 @@ class MongoRelay:
         """Brings the reply of a login step to the client, inside hello or alone; None: it failed."""
         self._proved: Proved | None = None
         self._handshake = Handshake(self._core)
+        self._logins_failed = 0
+        """Members in a row that did not take the gateway's login."""
         self._speculating = False
         """The login goes on inside hello: where it fails, the client begins again and is told then."""
 
@@ -134,7 +139,7 @@ class MongoRelay:
     @property
     def _blocked(self) -> bool:
         core = self._core
-        return core.current is not None or core.ask is not None or self._handshake.under_way or self._hellos.awaiting
+        return core.current is not None or core.ask is not None or self._handshake.under_way
 
     def receive_downstream(self, data: bytes) -> list[Effect]:
         """Take bytes from the client."""
@@ -168,23 +173,19 @@ class MongoRelay:
         """The database hung up."""
         core = self._core
         if not core.closed:
-            if self._handshake.under_way and self._phase is Phase.OPENING:
-                self._guarded(lambda: self._shake(b""))
+            if self._handshake.under_way:
+                self._guarded(self._from_database, b"")
             else:
-                self._handshake.give_up()
                 core.deployment.moved(core.generation)
                 self._commands.lose()
                 core.close(UpstreamUnavailable("the database closed the connection"))
         return self._take()
 
     def deadline_expired(self, token: int) -> list[Effect]:
-        """A hello has waited long enough, or a monitor has been silent for too long."""
+        """A monitor has been silent for too long."""
         core = self._core
-        if not core.closed:
-            if self._hellos.awaiting:
-                self._guarded(self._hello_is_due)
-            elif self._phase is Phase.STRANGER:
-                core.close()
+        if not core.closed and self._phase is Phase.STRANGER:
+            core.close()
         return self._take()
 
     def terminate(self, error: GatewayError) -> list[Effect]:
@@ -244,10 +245,13 @@ class MongoRelay:
             except GatewayError as error:
                 self._login_failed(error)
         elif self._phase is Phase.OPENING:
-            if isinstance(ask, AskOpen):
-                if not isinstance(result, Opened):
+            match result:
+                case Opened():
+                    self._connected(result)
+                case UpstreamHandle():
+                    self._begin_handshake(result)
+                case _:
                     raise result if isinstance(result, GatewayError) else LocalProtocolError("no usable answer")
-                self._connected(result)
         elif isinstance(ask, AskReconnect):
             if not isinstance(result, UpstreamHandle):
                 self._commands.lose()
@@ -266,18 +270,11 @@ class MongoRelay:
         hellos.read(document)
         if self._phase is Phase.STRANGER:
             self._core.effects += [Watching(), SetDeadline(MONITOR_SILENCE)]
-        if hellos.waits(request, document):
-            return
         speculative = document.get("speculativeAuthenticate")
         if self._phase is Phase.STRANGER and isinstance(speculative, Mapping) and self._login.stage is Stage.START:
             self._speculate(request, document, speculative)
         else:
             hellos.say(request, document, None)
-
-    def _hello_is_due(self) -> None:
-        if self._hellos.due():
-            self._core.effects.append(SetDeadline(MONITOR_SILENCE if self._phase is Phase.STRANGER else None))
-            self._advance()
 
     # --- login --------------------------------------------------------------------------------------------------
 
@@ -394,10 +391,21 @@ class MongoRelay:
         self._advance()
 
     def _shake(self, data: bytes) -> None:
-        max_message = self._handshake.receive(data)
+        core = self._core
+        try:
+            max_message = self._handshake.receive(data)
+        except UpstreamUnavailable:
+            # A member that was the primary a moment ago, and is none any more, or gone.
+            core.deployment.moved(core.generation)
+            self._logins_failed += 1
+            if self._logins_failed == MAX_LOGINS:
+                raise
+            core.put(AskReconnect())
+            return
         if max_message is None:
             return
-        self._buffer.max_message = min(max_message + OVERHEAD, self._core.settings.limits.max_message)
+        self._logins_failed = 0
+        self._buffer.max_message = min(max_message + OVERHEAD, core.settings.limits.max_message)
         self._commands.ready(self._buffer.max_message)
         if self._phase is Phase.OPEN:
             self._commands.resume()  # after a change of primary

@@ -12,7 +12,8 @@ from gateway.errors import LimitExceeded, RemoteProtocolError
 from gateway_mongodb import documents
 from gateway_mongodb.core import Core
 from gateway_mongodb.cursors import Cursor
-from gateway_mongodb.errors import CURSOR_NOT_FOUND, NOT_PRIMARY
+from gateway_mongodb.errors import CURSOR_NOT_FOUND
+from gateway_mongodb.failover import as_unreachable, primary_is_lost
 from gateway_mongodb.limits import cut_batch
 from gateway_mongodb.local import TELLS_TOPOLOGY, without_topology
 from gateway_mongodb.requests import Request
@@ -25,7 +26,7 @@ _TIME_LIMIT_CODE: Final = 50
 def note(core: Core, request: Request, ruling: Ruling, scan: ReplyScan, body: bytes) -> None:
     """What the reply changes in what the gateway remembers."""
     cursors = core.shared.cursors
-    if scan.code in NOT_PRIMARY and not scan.ok:
+    if primary_is_lost(scan, body):
         core.deployment.moved(core.generation)
     if request.cursor is not None:
         number = request.scan.value
@@ -53,6 +54,8 @@ def shown(core: Core, request: Request, ruling: Ruling, record: StatementRecord,
     """What the client gets to see of a reply; the very same object where nothing has to change."""
     if scan.topology_version:
         body = without(body, frozenset({b"topologyVersion"}))
+    if primary_is_lost(scan, body):
+        body = as_unreachable(body)
     if ruling.redact_messages and (not scan.ok or scan.has_write_errors):
         body = _redacted(body)
     mask, limit = request.mask, ruling.decision.obligations.row_limit

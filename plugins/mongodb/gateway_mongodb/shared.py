@@ -40,8 +40,6 @@ class Shared:
     connections: Connections = field(default_factory=Connections)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     """Connection ids, as hello tells them."""
-    changes: int = 0
-    """How often something new became known of a server."""
     _deployments: dict[str, Deployment] = field(default_factory=dict)
 
     def deployment(self, resource: str) -> Deployment:
@@ -50,12 +48,6 @@ class Shared:
         if found is None:
             found = self._deployments[resource] = Deployment()
         return found
-
-    def describe(self, deployment: Deployment, description: Description) -> None:
-        """A server said this of itself."""
-        if deployment.description != description:
-            deployment.description = description
-            self.changes += 1
 
     def description(self, resource: str) -> Description:
         """What is known of a resource's server; a cautious guess for one that nobody has met yet."""

@@ -80,7 +80,8 @@ NUMBERS: Mapping[str, int] = MappingProxyType(
         "salary_2": 7295381,
     }
 )
-_SCORES: Final = {1: 48291.7713, 2: 77135.2291, 3: 91827.4459}
+_SCORES: Final = {1: 48291773.5, 2: 77135229.25, 3: 91827445.75}
+"""Longer than a port's number, which servers tell."""
 _BALANCES: Final = {1: "9173846.25", 2: "8264917.75", 3: "7391628.50"}
 _BORN: Final = {
     n: datetime.datetime(1950 + 11 * n, n + 2, 7 + n, 3, 17, 40 + n, tzinfo=datetime.UTC) for n in (1, 2, 3)

@@ -261,7 +261,22 @@ def test_a_member_that_is_no_primary_any_more_is_left_by_everybody() -> None:
     session.ask({"insert": "t", "documents": [{}]})
     gone = {"ok": 0.0, "code": 10107, "errorLabels": ["RetryableWriteError"], "topologyVersion": {"counter": Int64(1)}}
     told = body(sent_down(session.answer(reply(gone))))
-    assert told == {"ok": 0.0, "code": 10107, "errorLabels": ["RetryableWriteError"]}
+    assert (told["code"], told["codeName"]) == (6, "HostUnreachable"), (
+        "the driver repeats it, and does not look around first"
+    )
+    assert told["errorLabels"] == ["RetryableWriteError"]
+    assert "topologyVersion" not in told
     assert shared.deployment("docs").generation == 1
     assert sent_up(session.ask({"insert": "t", "documents": [{}]})) == b""
     assert session.core.ask is not None
+
+
+def test_a_write_concern_that_failed_with_the_primary_is_told_alike() -> None:
+    shared = Shared()
+    session = Session(shared)
+    session.ask({"insert": "t", "documents": [{}]})
+    concern = {"code": 11602, "codeName": "InterruptedDueToReplStateChange", "errmsg": "stepping down"}
+    told = body(sent_down(session.answer(reply({"n": 1, "ok": 1.0, "writeConcernError": concern}))))
+    assert told["n"] == 1
+    assert told["writeConcernError"]["code"] == 6
+    assert shared.deployment("docs").generation == 1

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bson import Int64, ObjectId
+from bson import ObjectId
 
 NAMES: Final = frozenset({"hello", "isMaster", "ismaster"})
 
@@ -74,21 +74,16 @@ class Greeting:
     """What is the same for every hello of a gateway process."""
 
     process_id: ObjectId
-    """Of the topology version, and the service id behind load balancers."""
-
-    def topology_version(self, changes: int) -> dict[str, Any]:
-        """Behind the gateway there is always the one same host; ``changes`` counts what became known about it."""
-        return {"processId": self.process_id, "counter": Int64(changes)}
+    """The service id for clients that believe in a load balancer."""
 
     def reply(
-        self, name: str, server: Description, request: Mapping[str, Any], *, connection: int, changes: int, now: int
+        self, name: str, server: Description, request: Mapping[str, Any], *, connection: int, now: int
     ) -> dict[str, Any]:
         """The answer to a hello, without what authentication adds. ``now`` is in Unix nanoseconds."""
         answer: dict[str, Any] = {"helloOk": True}
         answer["isWritablePrimary" if name == "hello" else "ismaster"] = True
         answer |= {
             "msg": "isdbgrid",
-            "topologyVersion": self.topology_version(changes),
             "maxBsonObjectSize": server.max_bson,
             "maxMessageSizeBytes": server.max_message,
             "maxWriteBatchSize": server.max_batch,
@@ -102,11 +97,3 @@ class Greeting:
         if request.get("loadBalanced") is True:
             answer["serviceId"] = self.process_id
         return answer
-
-    def is_current(self, version: object, changes: int) -> bool:
-        """Whether a client that knows this topology version has nothing to learn."""
-        return (
-            isinstance(version, Mapping)
-            and version.get("processId") == self.process_id
-            and version.get("counter") == changes
-        )

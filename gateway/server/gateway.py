@@ -312,13 +312,15 @@ class Gateway:
                     raise LocalProtocolError("an approval was asked for where none can be had")
                 return await self._approvals.obtain(session.scope, ask, lambda pending: session.answered(ask, pending))
             case AskLogin():
-                if self.unready:
-                    raise NotReady(self.unready)
-                session.snapshot = self.snapshot
+                self._begin_login(session, ask.session)
                 login = await self._chain.login(ask.session)
                 session.tokens = login.tokens
                 return login
             case AskAuthenticate():
+                if session.asked != ask.session:  # some protocols have clients say who they are and prove it at once
+                    self._begin_login(session, ask.session)
+                    # Where the token alone says who it is, there is no name that other tokens could prove.
+                    session.tokens = (await self._chain.login(ask.session)).tokens if ask.session.user else ()
                 return await self._chain.authenticate(ask.session, ask.credentials)
             case AskOpen():
                 return await self._open(session, ask)
@@ -336,6 +338,14 @@ class Gateway:
                     if self._approvals is None or not self._approvals.cancel(target.id):
                         await self._cancel(target)
                 return None
+
+    def _begin_login(self, session: Session, context: SessionContext) -> None:
+        """Refuse where nobody may log in now. The session will end when what lets it in is gone."""
+        session.context = context  # a login that fails is on record with the name that was tried
+        if self.unready:
+            raise NotReady(self.unready)
+        session.snapshot = self.snapshot
+        session.asked = context
 
     async def _open(self, session: Session, ask: AskOpen) -> Opened:
         if session.ended:

@@ -104,6 +104,7 @@ class Session:
         "_up_paused",
         "active",
         "admitted",
+        "asked",
         "audit_context",
         "context",
         "downstream",
@@ -142,6 +143,8 @@ class Session:
         self.scope: Scope | None = None
         self.snapshot: Snapshot | None = None
         """The snapshot in which the client was asked to prove who it is."""
+        self.asked: SessionContext | None = None
+        """What was known of the client when the host was asked what may prove it."""
         self.tokens: tuple[AccessToken, ...] = ()
         """The tokens that could have proved it."""
         self.token: AccessToken | None = None

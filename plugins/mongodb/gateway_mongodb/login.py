@@ -38,6 +38,9 @@ EXTERNAL: Final = "$external"
 CONVERSATION: Final = 1
 MAX_PAYLOAD: Final = 16 * 1024
 """Bytes of one SASL message."""
+MAX_TOKENS: Final = 3
+"""Bearer tokens that a client may show on one connection. Drivers keep theirs, show it to see whether it is still good,
+and get another one when it is not; a password gets one guess."""
 
 
 class Stage(Enum):
@@ -93,6 +96,7 @@ class Login:
         "_skip_empty",
         "_tls",
         "_tls_required",
+        "_tokens_shown",
         "mechanism",
         "stage",
     )
@@ -118,6 +122,7 @@ class Login:
         self._resource = ""
         self._scram: ScramServer | None = None
         self._skip_empty = False
+        self._tokens_shown = 0
         self.mechanism = ""
         self.stage = Stage.START
 
@@ -134,8 +139,13 @@ class Login:
         """The client told the application's name."""
         self._context = replace(self._context, application=application)
 
+    @property
+    def another_try(self) -> bool:
+        """Whether a client whose proof was not good may come with another one."""
+        return self.mechanism == OIDC and self._tokens_shown < MAX_TOKENS
+
     def start_over(self) -> None:
-        """What began inside hello came to nothing, and the client begins again."""
+        """What began came to nothing, and the client begins again."""
         self._scram = None
         self.stage = Stage.START
 
@@ -159,6 +169,7 @@ class Login:
                 self._only_external(source)
                 return self._start_plain(payload)
             case "MONGODB-OIDC":
+                self._tokens_shown += 1
                 self._only_external(source)
                 return self._start_oidc(payload)
             case _:

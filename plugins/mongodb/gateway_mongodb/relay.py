@@ -80,6 +80,7 @@ class MongoRelay:
         "_logins_failed",
         "_phase",
         "_proved",
+        "_speculated",
         "_speculating",
         "cancel_key",
         "upstream_cancel_key",
@@ -112,6 +113,8 @@ class MongoRelay:
         """Members in a row that did not take the gateway's login."""
         self._speculating = False
         """The login goes on inside hello: where it fails, the client begins again and is told then."""
+        self._speculated: Request | None = None
+        """The hello that a login was tried inside; there is one."""
 
     # --- the contract -------------------------------------------------------------------------------------------
 
@@ -271,7 +274,8 @@ class MongoRelay:
         if self._phase is Phase.STRANGER:
             self._core.effects += [Watching(), SetDeadline(MONITOR_SILENCE)]
         speculative = document.get("speculativeAuthenticate")
-        if self._phase is Phase.STRANGER and isinstance(speculative, Mapping) and self._login.stage is Stage.START:
+        fresh = self._phase is Phase.STRANGER and self._login.stage is Stage.START and self._speculated is None
+        if fresh and isinstance(speculative, Mapping):
             self._speculate(request, document, speculative)
         else:
             hellos.say(request, document, None)
@@ -280,7 +284,7 @@ class MongoRelay:
 
     def _speculate(self, request: Request, document: Mapping[str, Any], command: Mapping[str, Any]) -> None:
         self._carrier = lambda reply: self._hellos.say(request, document, reply)
-        self._speculating = True
+        self._speculating, self._speculated = True, request
         try:
             if "saslStart" not in command:
                 raise AuthenticationError("the client chose a mechanism that was not offered")
@@ -336,10 +340,15 @@ class MongoRelay:
                 self._identified(step)
 
     def _login_failed(self, error: GatewayError) -> None:
-        """One guess for each connection; but a guess inside hello is only a first try."""
+        """One guess for each connection; but a guess inside hello is only a first try, and a token no guess."""
         if self._speculating and self._phase is Phase.STRANGER:
+            if isinstance(error, AuthenticationError):
+                self._core.effects.append(RecordSession(SessionEventKind.LOGIN_FAILED, str(error)))
             self._login.start_over()
             self._deliver(None)
+        elif self._phase is Phase.STRANGER and isinstance(error, AuthenticationError) and self._login.another_try:
+            self._refused(error)
+            self._login.start_over()
         else:
             self._refused(error)
             self._core.close(error)
@@ -367,7 +376,14 @@ class MongoRelay:
         if self._phase is not Phase.STRANGER or isinstance(error, AuthenticationError):
             self._core.effects.append(RecordSession(kind, str(error)))
         document = error_document(error, reference=self._core.settings.session_id)
-        self._deliver(None if self._speculating else document)
+        if not self._speculating:
+            self._deliver(document)
+        elif self._phase is Phase.STRANGER or self._speculated is None:
+            self._deliver(None)
+        else:
+            # Who it is was proved, and to begin again would not help: the hello itself is what fails.
+            self._speculating, self._carrier = False, None
+            self._core.say(self._speculated, document)
 
     # --- the database -------------------------------------------------------------------------------------------
 

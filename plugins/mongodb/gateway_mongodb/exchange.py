@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from bson import Int64
+
 from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, SessionEffect
@@ -20,7 +22,7 @@ from gateway_mongodb.limits import acknowledged
 from gateway_mongodb.local import TELLS_TOPOLOGY
 from gateway_mongodb.replies import note, outcome, shown
 from gateway_mongodb.requests import Request
-from gateway_mongodb.wire.codec import document_size
+from gateway_mongodb.wire.codec import document_size, encode
 from gateway_mongodb.wire.compression import compress, decompress
 from gateway_mongodb.wire.framing import FrameBuffer
 from gateway_mongodb.wire.messages import BODY_AT, OP_COMPRESSED, OP_MSG, Msg, MsgFlag, decode_msg, is_plain
@@ -126,6 +128,12 @@ class Exchange:
         self._probe = -self._core.next_id()
         self._send(Msg(0, question).encode(self._probe))
 
+    def kill(self, namespace: str, cursor_id: int) -> None:
+        """Have the database close a cursor that nobody will be let read on. It is not asked how that went."""
+        database, _, collection = namespace.partition(".")
+        command = {"killCursors": collection, "cursors": [Int64(cursor_id)], "$db": database}
+        self._send(Msg(int(MsgFlag.MORE_TO_COME), encode(command)).encode(-self._core.next_id()))
+
     def take_answer(self) -> bytes | None:
         """The answer that has come, once."""
         found, self._probed = self._probed, None
@@ -207,7 +215,7 @@ class Exchange:
         try:
             body = shown(core, request, ruling, record, scan, body)
         except GatewayError as error:
-            self._cut_off(request, record, error)
+            self._cut_off(request, record, scan, error)
             return
         result, code = outcome(ruling, scan, msg.body)
         record.bytes_out += len(body)
@@ -221,6 +229,10 @@ class Exchange:
                 SendDownstream(message if request.compressor is None else compress(message, request.compressor))
             )
         if last:
+            if scan.cursor_id and body is not msg.body:
+                cursor = core.shared.cursors.find(core.resource, scan.cursor_id, core.owner)
+                if cursor is not None and cursor.over is not None:
+                    self.kill(scan.namespace, scan.cursor_id)
             self._ended(ruling, scan)
         else:
             self._record = core.begin(ruling, record.text)
@@ -255,7 +267,7 @@ class Exchange:
         if scan.topology_version:
             core.close(LocalProtocolError("a reply that had to be changed was sent already"))
 
-    def _cut_off(self, request: Request, record: StatementRecord, error: GatewayError) -> None:
+    def _cut_off(self, request: Request, record: StatementRecord, scan: ReplyScan, error: GatewayError) -> None:
         """The reply must not be seen: the client gets an error in its place."""
         core = self._core
         self._record = None
@@ -265,6 +277,9 @@ class Exchange:
         self._core.current = None
         if request.msg.exhaust_allowed or self._abandoned:
             core.close(error)  # further replies may be on their way
+        elif scan.cursor_id:
+            core.shared.cursors.drop(core.resource, scan.cursor_id)
+            self.kill(scan.namespace, scan.cursor_id)
 
     def _note(self, request: Request, ruling: Ruling, scan: ReplyScan, body: bytes) -> None:
         note(self._core, request, ruling, scan, body)

@@ -263,6 +263,14 @@ class Execution:
             return
         record = request.record or core.begin(ruling, request.described())
         core.refuse(request, record, error)
+        self._forget_cursor(request)
+
+    def _forget_cursor(self, request: Request) -> None:
+        """Drivers take an error for the end of their cursor and do not close it: it would stay open in the database."""
+        number = request.scan.value
+        if request.cursor is not None and isinstance(number, int):
+            self._core.shared.cursors.drop(self._core.resource, number)
+            self._exchange.kill(f"{request.scan.database}.{request.command().get('collection', '')}", number)
 
     def _over_limit(self, request: Request, error: LimitExceeded, record: StatementRecord) -> None:
         """The rows that a limit allows have been sent, and there are more."""

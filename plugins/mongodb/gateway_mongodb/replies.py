@@ -107,7 +107,9 @@ def _limited(core: Core, request: Request, record: StatementRecord, ruling: Ruli
         over = allowance.exhausted()
     elif fits < scan.rows:
         over = LimitExceeded("the row limit of a policy was reached")
-    if over is not None and (scan.batch is None or (not number and (not fits or _is_last(request)))):
+    # Further replies of an exhaust cursor come by themselves: there is no next batch to be the error.
+    streamed = request.msg.exhaust_allowed and not fits
+    if over is not None and (scan.batch is None or streamed or (not number and (not fits or _is_last(request)))):
         raise over
     if allowance is not None:
         allowance.spend_rows(fits)

@@ -13,10 +13,12 @@ from pymongo.errors import OperationFailure
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import SENSITIVE_PATHS, DocumentShop, create_document_shop
+from tests.fixtures.control_plane import until
 from tests.fixtures.mongodb import ADMIN, ANALYST, MongoGateway, StartMongoGateway
 
 CELLS = 30
-READERS = ("small batches", "batches", "nested", "masked", "computed", "distinct", "changes", "one", "copies")
+ROWS = 50
+READERS = ("rows", "small batches", "batches", "nested", "masked", "computed", "distinct", "changes", "one", "copies")
 DATABASE = "budgets"
 PERSONAL = ["pii.email", "pii.phone"]
 
@@ -34,6 +36,7 @@ def _limits(config: dict[str, Any]) -> None:
          "limit": {"budget": {"cells": CELLS, "per": "1h"}}},
         {"name": "no-emails", "effect": "mask", "match": {"groups": ["masked"], "labels": ["pii.email"]},
          "mask": {"function": "redact"}},
+        {"name": "few-rows", "effect": "limit", "match": {"groups": ["rows"]}, "limit": {"rows": ROWS}},
     ]  # fmt: skip
 
 
@@ -51,6 +54,16 @@ def suppress_budget() -> Iterator[None]:
     except OperationFailure as error:
         if error.code != 96 or "budget" not in str(error):
             raise
+
+
+def open_cursors(server: MongoServer, collection: str) -> int:
+    """How many the database holds open on a collection."""
+    with server.client() as direct:
+        idle: list[dict[str, Any]] = [
+            {"$currentOp": {"allUsers": True, "idleCursors": True}},
+            {"$match": {"type": "idleCursor", "ns": f"{DATABASE}.{collection}"}},
+        ]
+        return len(list(direct.admin.aggregate(idle)))
 
 
 def read(customers: Collection[dict[str, Any]], *fields: str, **options: Any) -> list[dict[str, Any]]:
@@ -75,6 +88,41 @@ def test_reading_ends_where_the_budget_does(limited: MongoGateway, reader: str, 
         assert len(read(customers, "name")) == 200
         assert len(list(client[DATABASE].orders.find())) > CELLS
     assert limited.audit(f'"{reader}"', "limited")
+
+
+@pytest.mark.parametrize("transaction", [False, True], ids=["alone", "transaction"])
+@pytest.mark.parametrize("way", ["find", "aggregate", "compressed"])
+def test_a_cursor_that_reached_its_limit_is_closed_in_the_database(
+    limited: MongoGateway, mongo_server: MongoServer, way: str, transaction: bool
+) -> None:
+    options = "compressors=zlib" if way == "compressed" else ""
+    with limited.client("rows", options=options) as client, client.start_session() as session:
+        before = counted_cursors(mongo_server)
+        if transaction:
+            session.start_transaction()
+        orders = client[DATABASE].orders
+        found = (
+            orders.aggregate([{"$match": {}}], batchSize=20, session=session)
+            if way == "aggregate"
+            else orders.find({}, batch_size=20, session=session)
+        )
+        seen = [next(found) for _ in range(20)]
+        assert open_cursors(mongo_server, "orders") == 1
+        with pytest.raises(OperationFailure, match="limit"):
+            seen.extend(found)
+        assert len(seen) == ROWS
+        # The connection is good for further commands, and what it was told is not mistaken for their answer.
+        for number in (1, 2, 3):
+            assert (orders.find_one({"_id": number}, session=session) or {})["_id"] == number
+        until(lambda: open_cursors(mongo_server, "orders") == 0 and counted_cursors(mongo_server) <= before)
+        if transaction:
+            session.commit_transaction()
+
+
+def counted_cursors(server: MongoServer) -> int:
+    """``metrics.cursor.open.total``."""
+    with server.client() as direct:
+        return int(direct.admin.command("serverStatus")["metrics"]["cursor"]["open"]["total"])
 
 
 def test_every_value_of_an_array_is_counted(limited: MongoGateway) -> None:

@@ -186,6 +186,48 @@ def test_a_limited_reply_waits_and_is_cut() -> None:
     assert sent_up(effects) == b""
 
 
+def test_a_cursor_that_nobody_may_read_on_is_closed_in_the_database() -> None:
+    killed = {"killCursors": "t", "cursors": [99], "$db": "shop"}
+    session = Session()
+    session.obligations = Obligations(row_limit=5)
+    session.ask({"find": "t", "filter": {}})
+    effects = session.answer(reply(batch(100, cursor=99)))
+    assert body(sent_down(effects))["cursor"]["id"] == 99
+    # The database is not asked how it went: there is nobody to tell.
+    message = sent_up(effects)
+    assert (body(message), decode_msg(message, 0, len(message)).more_to_come) == (killed, True)
+    effects = session.ask({"getMore": Int64(99), "collection": "t"})
+    assert (body(sent_down(effects))["code"], sent_up(effects)) == (96, b"")
+    effects = session.ask({"getMore": Int64(99), "collection": "t"})
+    assert body(sent_down(effects))["code"] == CURSOR_NOT_FOUND.number
+
+    # As long as the limit holds it stays open, and so it does where there is none.
+    session.ask({"find": "t", "filter": {}})
+    assert sent_up(session.answer(reply(batch(5, cursor=7)))) == b""
+    # Policies that have changed refuse the next batch, and drivers close no cursor that failed.
+    session.core.shared.cursors.find("docs", 7, "ana").ruling.refusal = AccessDenied("no more")  # type: ignore[union-attr]
+    effects = session.ask({"getMore": Int64(7), "collection": "t"})
+    assert (body(sent_down(effects))["code"], body(sent_up(effects))["cursors"]) == (13, [7])
+
+
+def test_a_stream_of_batches_ends_with_the_limit() -> None:
+    session = Session()
+    session.obligations = Obligations(row_limit=5)
+    session.ask({"find": "t", "filter": {}})
+    session.answer(reply(batch(3, cursor=99)))
+    more = {"nextBatch": [{"_id": number} for number in range(3)], "id": Int64(99), "ns": "shop.t"}
+    session.ask({"getMore": Int64(99), "collection": "t"}, flags=MsgFlag.EXHAUST_ALLOWED)
+    stream = [
+        reply({"cursor": more, "ok": 1.0}, number=500 + n, to=7 if n == 0 else 499 + n, flags=2) for n in range(3)
+    ]
+    effects = session.answer(stream[0])
+    assert len(body(sent_down(effects))["cursor"]["nextBatch"]) == 2
+    assert sent_up(effects) == b"", "the database would not read it before its stream is over"
+    effects = session.answer(*stream[1:])
+    assert body(sent_down(effects))["code"] == 96
+    assert any(isinstance(effect, Close) for effect in effects)
+
+
 def test_a_time_limit_goes_along() -> None:
     session = Session()
     session.obligations = Obligations(timeout=2.0)

@@ -6,7 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.approvals.desk import Desk
 from gateway.approvals.holding import Estimates, Holder
@@ -14,14 +14,13 @@ from gateway.approvals.journal import ApprovalJournal
 from gateway.approvals.store import FILE as APPROVALS
 from gateway.approvals.store import ApprovalStore
 from gateway.audit.log import AuditLog, LogSettings
-from gateway.audit.redact import Literals
 from gateway.audit.shipping.plugin import ShippingSinks
 from gateway.audit.shipping.process import make_shippers
 from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.sinks import BuiltinSinks, attach_sinks
 from gateway.audit.witness import witnesses
 from gateway.chain import Chain, Durability
-from gateway.config import Config, Secret, TlsMode
+from gateway.config import AuditSettings, Config, Secret, TlsMode
 from gateway.config import Durability as When
 from gateway.control.desk import LinkedDesk
 from gateway.control.line import Line
@@ -92,6 +91,7 @@ class _Live:
         self._secret = secret
         self.databases: Databases | None = None
         self.masking: MaskingFunctions | None = None
+        self.audit = config.audit
         self.use(self.prepare(config))
 
     def prepare(self, config: Config) -> Prepared:
@@ -105,6 +105,7 @@ class _Live:
         self.snapshot = prepared.snapshot
         self.tokens = prepared.tokens
         self.credentials = config.credentials
+        self.audit = _audit_choices(self.audit, config.audit)
         self.bearers = config.bearers
         self.verifiers = prepared.verifiers
 
@@ -236,13 +237,14 @@ def assemble(config: Config) -> Assembly:
     budgets = Budgets(time.time, config.data_dir / BUDGETS)
     line = None if config.control is None else Line(config.control)
     # The last thing that may fail, since from here on there is a thread to end.
-    audit = _open_audit(config, components, keys.digest("audit-literals", "", b""))
+    literal_key = keys.digest("audit-literals", "", b"")
+    audit = _open_audit(config, components, literal_key)
     dispatcher = Dispatcher(plugins.manager, live.masking_function)
     upstreams = Upstreams()
     databases = live.databases = _databases(live, components, dispatcher, upstreams)
 
     def durability(resource: Resource) -> Durability:
-        wanted = config.audit.durability_of(resource.name)
+        wanted = live.audit.durability_of(resource.name)
         return Durability(reads=wanted.read is When.BEFORE_FORWARD, writes=wanted.write is When.BEFORE_FORWARD)
 
     chain = Chain(
@@ -253,11 +255,12 @@ def assemble(config: Config) -> Assembly:
         audit=audit,
         masking_function=live.masking_function,
         budgets=budgets,
+        literals=lambda resource, labels: live.audit.literals_of(resource.name, labels),
         can_hold=_can_hold(config),
     )
     desk = Desk(
         ApprovalStore(config.data_dir / APPROVALS),
-        ApprovalJournal(audit, clock=time.time_ns),
+        ApprovalJournal(audit, clock=time.time_ns, key=literal_key),
         clock=time.time,
         identifier=lambda: secrets.token_hex(5),
         url=config.approvals.url,
@@ -370,6 +373,13 @@ def check(config: Config) -> LoadedPlugins:
     return plugins
 
 
+def _audit_choices(started: AuditSettings, now: AuditSettings) -> AuditSettings:
+    """What resources say of their own audit changes with them; the section ``audit`` stays as it was at the start."""
+    return replace(
+        started, durability_by_resource=now.durability_by_resource, literals_by_resource=now.literals_by_resource
+    )
+
+
 def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessToken, ...]]:
     """Tokens from the configuration, in the form in which they are kept."""
     tokens: dict[str, tuple[AccessToken, ...]] = {}
@@ -432,7 +442,7 @@ def _open_audit(config: Config, components: Components, literal_key: bytes) -> A
         directory=config.data_dir / "audit",
         gateway_name=_gateway_name(),
         checkpoint_interval=config.audit.checkpoint_interval,
-        literals=Literals(config.audit.literals.value),
+        literals=config.audit.strictest_literals(),
         literal_key=literal_key,
         min_free_bytes=config.audit.min_free,
         max_bytes=config.audit.max_bytes,

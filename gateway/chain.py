@@ -16,11 +16,12 @@ from gateway.databases import Database, Databases
 from gateway.domain.approval import ApprovalRule
 from gateway.domain.decision import AccessRequest, Decision, Effect, SessionContext
 from gateway.domain.identity import Login, PasswordCredentials
+from gateway.domain.literals import Literals
 from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis, StatementFacts
+from gateway.domain.statement import Action, Analysis, SessionEffect, StatementFacts
 from gateway.errors import (
     AccessDenied,
     AuditError,
@@ -73,6 +74,19 @@ _SPEAKS_OF_ITSELF: Final = frozenset(
 triggers, build indexes or check constraints, whose messages quote what is stored."""
 
 
+_NAMES_ITS_COLUMNS: Final = frozenset(
+    {
+        *(Action.READ, Action.INSERT, Action.UPDATE, Action.DELETE, Action.MERGE, Action.COPY_OUT),
+        *(Action.EXPLAIN, Action.CURSOR, Action.LOCK, Action.SHOW, Action.TRANSACTION, Action.TRUNCATE, Action.DROP),
+    }
+)
+"""Actions whose values meet no columns but those that the facts name. A value in anything else (SET, EXECUTE, a
+schema change, a call) may be compared with, or become, anything."""
+
+_CARRIES_VALUES: Final = frozenset({SessionEffect.NAME_RESOLUTION, SessionEffect.LANGUAGE})
+"""What a statement does to the session where it may set a variable that a later one compares with a column."""
+
+
 CHANGED_MEANWHILE: Final = "policies or schema changed while the statement waited; run it again"
 
 _REASONS_TOLD: Final = 3
@@ -118,7 +132,12 @@ class Chain:
         can_hold: bool = False,
         masking_function: Callable[[MaskSpec], MaskingFunction] | None = None,
         budgets: Budgets | None = None,
+        literals: Callable[[Resource, frozenset[str] | None], Literals] | None = None,
     ) -> None:
+        """``literals`` says what the audit keeps of the values in a statement that touches these labels of a resource,
+        None where nobody knows which; without it the log decides.
+        """
+        self._literals = literals
         self._masking_function = masking_function
         self._budgets = Budgets(time.time) if budgets is None else budgets
         self._dispatcher = dispatcher
@@ -218,7 +237,7 @@ class Chain:
         except GatewayError as error:
             analysis = ask.facts or Analysis(())
             decision = Decision(Effect.DENY, str(error), cacheable=False)
-            return _refused(decision, analysis, error)
+            return _refused(decision, analysis, error, self._kept(scope, analysis, None))
 
     async def _rule(self, scope: Scope, ask: AskRuling) -> Ruling:
         if not self._audit.healthy:
@@ -260,6 +279,7 @@ class Chain:
             approvals=_approvals(decision) if refusal is None else frozenset(),
             allowance=self._budgets.allowance(obligations.budgets) if obligations.budgets else None,
             sentinels=sentinels,
+            literals=self._kept(scope, analysis, request.labels),
         )
         # What a mask has shown meanwhile may be among the constants next time.
         checked = sentinels is not None and any(facts.texts for facts in analysis.statements)
@@ -287,6 +307,20 @@ class Chain:
             labels=frozenset(touched),
             resource_labels=resource_labels,
         )
+
+    def _kept(self, scope: Scope, analysis: Analysis, labels: frozenset[str] | None) -> Literals | None:
+        """What the audit keeps of a statement's values, by the labels that it touches (None: not known)."""
+        if self._literals is None:
+            return None
+        database = scope.database
+        proven = (
+            bool(analysis.statements)
+            and database.catalog is not None
+            and not database.stale
+            and analysis.actions <= _NAMES_ITS_COLUMNS
+            and analysis.session_effects.isdisjoint(_CARRIES_VALUES)
+        )
+        return self._literals(scope.resource, labels if proven else None)
 
     def _sentinels(self, scope: Scope, decision: Decision, analysis: Analysis) -> MaskSentinels | None:
         """What must not be written back; None where the statement writes nothing that the principal sees masked."""
@@ -385,7 +419,7 @@ def _may_speak_of_masked(analysis: Analysis, labels: frozenset[str], guarded: fr
     )
 
 
-def _refused(decision: Decision, analysis: Analysis, error: GatewayError) -> Ruling:
+def _refused(decision: Decision, analysis: Analysis, error: GatewayError, literals: Literals | None) -> Ruling:
     if not isinstance(error, AccessDenied | AuditError | MaskingError):
         message = _NO_CATALOG if isinstance(error, UpstreamError) else None
         error = PolicyEvaluationError(f"{type(error).__name__}: {error}", message=message)
@@ -397,4 +431,5 @@ def _refused(decision: Decision, analysis: Analysis, error: GatewayError) -> Rul
         redact_messages=True,
         intent=False,
         audit=encode_ruling(analysis, decision, refusal=error),
+        literals=literals,
     )

@@ -11,7 +11,7 @@ from admin_api.deps import ContextDep, WorkDep
 from admin_api.revision import current_revision
 from admin_api.security import Viewer
 from gateway import __version__
-from gateway.config import Config
+from gateway.config import Config, Literals
 
 router = APIRouter(prefix="/v1/settings", tags=["settings"])
 
@@ -57,7 +57,10 @@ def _audit(config: Config) -> dict[str, Any]:
     durability = config.audit.durability
     return {
         "durability": {"write": durability.write.value, "read": durability.read.value},
-        "literals": config.audit.literals.value,
+        "literals": {
+            "default": (config.audit.literals.default or Literals.KEEP).value,
+            "labels": {pattern: choice.value for pattern, choice in config.audit.literals.labels.items()},
+        },
         "sinks": [sink.type for sink in config.audit.sinks],
     }
 

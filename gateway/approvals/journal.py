@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from itertools import count
 
@@ -11,11 +12,15 @@ from gateway.domain.audit import AdminOutcome, AdminRecord
 
 
 class ApprovalJournal:
-    """Implements ``gateway.approvals.desk.Journal`` over the audit log. ``clock`` gives Unix nanoseconds."""
+    """Implements ``gateway.approvals.desk.Journal`` over the audit log. ``clock`` gives Unix nanoseconds.
 
-    def __init__(self, audit: AdminAudit, *, clock: Callable[[], int]) -> None:
+    ``key`` (at most 64 bytes) hides what a request is bound to: its digest alone could be used to try out values.
+    """
+
+    def __init__(self, audit: AdminAudit, *, clock: Callable[[], int], key: bytes) -> None:
         self._audit = audit
         self._clock = clock
+        self._key = key
         self._numbers = count(1)
 
     async def record(self, event: str, request: ApprovalRequest, actor: str, *, loud: bool = False) -> None:
@@ -29,7 +34,7 @@ class ApprovalJournal:
                 operation=f"approval.{event}",
                 kind="approval",
                 name=request.id,
-                after=_shown(request),
+                after=_shown(request, self._key),
                 outcome=AdminOutcome.SUCCESS,
                 detail="BREAK GLASS: a statement was approved by its own author" if loud else request.note,
             )
@@ -37,7 +42,7 @@ class ApprovalJournal:
         await self._audit.commit()
 
 
-def _shown(request: ApprovalRequest) -> Mapping[str, object]:
+def _shown(request: ApprovalRequest, key: bytes) -> Mapping[str, object]:
     """What the event holds of a request. The statement's text is in the statement's own event, under its rules."""
     subject = request.subject
     shown: dict[str, object] = {
@@ -49,7 +54,7 @@ def _shown(request: ApprovalRequest) -> Mapping[str, object]:
         "resource": request.resource,
         "database": request.database,
         "policies": [rule.policy for rule in request.rules],
-        "binding": request.binding,
+        "binding": hashlib.blake2b(request.binding.encode(), digest_size=16, key=key).hexdigest(),
         "snapshot": request.snapshot,
         "scope": request.scope.value,
         "verdicts": [

@@ -1,4 +1,4 @@
-"""Keys that the audit keeps: behind ``literals: hash``, and to sign checkpoints."""
+"""The key that the audit signs checkpoints with."""
 
 from __future__ import annotations
 
@@ -11,26 +11,11 @@ from typing import Final
 
 from gateway.audit.notes import NoteError, Signer, VerifierKey
 from gateway.audit.storage import Storage
-from gateway.errors import AuditError, ConfigurationError
+from gateway.errors import AuditError
 
-KEY_NAME: Final = "audit-literals.key"
 SIGNING_KEY_NAME: Final = "audit-signing.key"
 PUBLIC_KEY_NAME: Final = "key.pub"
 _SIZE: Final = 32
-
-
-def load_literal_key(data_dir: Path, random: Callable[[int], bytes] = os.urandom) -> bytes:
-    """The key kept in ``data_dir``, made on the first call: 32 random bytes in a file that only its owner can read.
-
-    Whoever has the key can test guesses of a literal, so it must not travel with the log. Raises ``ConfigurationError``
-    where the file cannot be used.
-    """
-    try:
-        return _load(data_dir / KEY_NAME, random)
-    except OSError as error:
-        raise ConfigurationError(f"{data_dir / KEY_NAME}: the key cannot be used: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigurationError(f"{data_dir / KEY_NAME}: {error}") from None
 
 
 def load_signer(

@@ -22,8 +22,9 @@ import msgspec
 from gateway.audit.encoding import clean_text
 from gateway.audit.event import encode_late
 from gateway.audit.execution import Cut, Execution
-from gateway.audit.redact import Literals, hash_literal, redact_text
+from gateway.audit.redact import hash_literal, redact_text
 from gateway.domain.audit import BoundValue, BoundValues, StatementRecord
+from gateway.domain.literals import Literals
 from gateway.domain.recorded import Shared
 from gateway.errors import ConfigurationError
 
@@ -41,7 +42,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSettings:
-    """How texts and values are kept. ``max_text`` is in characters; a longer text is cut and its digest kept."""
+    """How texts and values are kept. ``max_text`` is in characters; a longer text is cut and its digest kept.
+
+    ``literals`` is for statements whose ruling does not say what is kept of their values.
+    """
 
     literals: Literals = Literals.KEEP
     literal_key: bytes = b""
@@ -59,8 +63,7 @@ class RecordEncoder:
     def __init__(self, settings: RecordSettings) -> None:
         self._settings = settings
         self._max_text = settings.max_text
-        self._keep = settings.literals is Literals.KEEP
-        self._values = settings.literals is not Literals.DROP
+        self._literals = settings.literals
         self._segment = object()
 
     def begin_segment(self) -> None:
@@ -93,6 +96,11 @@ class RecordEncoder:
 
     def _execution(self, record: StatementRecord, sequence: int, session_number: int, audit: Shared) -> bytes:
         text = record.text
+        mode = record.ruling.literals
+        if mode is None:
+            mode = self._literals
+        if mode is Literals.HASH and not self._settings.literal_key:
+            mode = Literals.DROP  # a hash without a key can be guessed
         text_number = 0
         cut = None
         remember = False
@@ -101,8 +109,8 @@ class RecordEncoder:
             text, text_number = "", audit.text_number
         else:
             remember = _SHORT_TEXT < len(text) < _LONG_TEXT
-            if not self._keep:
-                text = self._redacted(record)
+            if mode is not Literals.KEEP:
+                text = self._redacted(record, mode)
             if len(text) > self._max_text:
                 whole = text.encode("utf-8", "surrogatepass")
                 cut = Cut(len(whole), hashlib.sha256(whole).hexdigest())
@@ -123,7 +131,7 @@ class RecordEncoder:
             record.bytes_out,
             record.masked_cells,
             record.parameters,
-            msgspec.UNSET if bound is None or not self._values else self._shown(bound),
+            msgspec.UNSET if bound is None or mode is Literals.DROP else self._shown(bound, mode),
             record.intent,
             cut,
             record.approval,
@@ -136,15 +144,14 @@ class RecordEncoder:
             audit.text, audit.text_number, audit.text_segment = record.text, sequence, self._segment
         return line
 
-    def _shown(self, bound: BoundValues) -> tuple[BoundValue, ...]:
+    def _shown(self, bound: BoundValues, mode: Literals) -> tuple[BoundValue, ...]:
         values = bound.values()[:_MAX_VALUES]
-        if self._keep:
+        if mode is Literals.KEEP:
             return tuple([_bounded(value) for value in values])
         key = self._settings.literal_key
         return tuple(None if value is None else hash_literal(_literal(value), key) for value in values)
 
-    def _redacted(self, record: StatementRecord) -> str:
-        mode = self._settings.literals
+    def _redacted(self, record: StatementRecord, mode: Literals) -> str:
         if mode is Literals.HASH and len(record.text) > self._max_text:
             # A cut text ends inside a literal as likely as not, and hashing megabytes would hold up everybody.
             mode = Literals.DROP

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from enum import StrEnum
 
+from gateway.domain.literals import Literals
 
-class Literals(StrEnum):
-    """What becomes of the literals in a recorded statement text."""
-
-    KEEP = "keep"
-    HASH = "hash"
-    """Each literal becomes ``h:`` and eight hex digits: equal values look alike, guessing needs the key."""
-    DROP = "drop"
-    """Each literal becomes ``?``."""
-
+__all__ = ["Literals", "hash_literal", "redact_text"]
 
 # One alternative per kind of token that can hold a value, in the order in which a lexer must try them. What matches
 # nothing (names, operators, parameters such as $1) is copied.
@@ -95,6 +87,9 @@ def _replace(text: str, key: bytes | None, normalised: str) -> str | None:
                     return None
                 pieces.append(stand_in(token[1:-1].replace("''", "'")))
             case "name":
+                # As for a string: JSON and MySQL go on behind a backslash and a quote, PostgreSQL does not.
+                if '\\"' in token:
+                    return None
                 # A string in some dialects, a name in others: the analysis, which knows, keeps names.
                 keep = token in normalised if normalised else False
                 pieces.append(token if keep else stand_in(token[1:-1]))

@@ -11,7 +11,7 @@ from gateway.config.settings import (
     DurabilitySettings,
     JwtIssuer,
     LimitSettings,
-    Literals,
+    LiteralSettings,
     OidcIssuer,
     PluginSettings,
     SinkSettings,
@@ -20,6 +20,7 @@ from gateway.config.settings import (
     TokenSettings,
 )
 from gateway.config.verifier import format_verifier, parse_verifier
+from gateway.domain.literals import Literals
 
 __all__ = [
     "STORED",
@@ -31,6 +32,7 @@ __all__ = [
     "DurabilitySettings",
     "JwtIssuer",
     "LimitSettings",
+    "LiteralSettings",
     "Literals",
     "OidcIssuer",
     "PluginSettings",

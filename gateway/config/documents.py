@@ -19,8 +19,9 @@ from pydantic import (
 
 from gateway.config.approvals import ApprovalsDocument
 from gateway.config.secrets import SecretField
-from gateway.config.settings import Durability, Literals
+from gateway.config.settings import Durability
 from gateway.config.verifier import TokenField, VerifierField
+from gateway.domain.literals import Literals
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.resource import UpstreamTlsMode
 from gateway.policy.documents import Document, PolicyDocument, Text
@@ -103,10 +104,25 @@ class DurabilityDocument(Document):
     read: Durability = Durability.BUFFERED
 
 
+class LiteralsDocument(Document):
+    """What the audit keeps of literals and parameters: a word for all, or also by label. See ``LiteralSettings``."""
+
+    default: Literals | None = None
+    labels: dict[Text, Literals] = Field(default_factory=dict)
+
+
+def _literals(value: object) -> object:
+    return {"default": value} if isinstance(value, str) else value
+
+
+LiteralsField = Annotated[LiteralsDocument, BeforeValidator(_literals)]
+
+
 class ResourceAuditDocument(Document):
     """A resource's own audit settings."""
 
-    durability: DurabilityDocument
+    durability: DurabilityDocument | None = None
+    literals: LiteralsField | None = None
 
 
 class ResourceDocument(Document):
@@ -223,7 +239,7 @@ class AuditDocument(Document):
     """The audit."""
 
     durability: DurabilityDocument = DurabilityDocument()
-    literals: Literals = Literals.KEEP
+    literals: LiteralsField = LiteralsDocument(default=Literals.KEEP)
     sinks: Annotated[tuple[SinkDocument, ...], Field(min_length=1)] = (SinkDocument(type="file"),)
     checkpoint_interval: Annotated[Duration, Field(ge=0.1)] = 10.0
     witnesses: tuple[WitnessDocument, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from gateway.config.documents import ConfigDocument
+from gateway.config.documents import ConfigDocument, LiteralsDocument
 from gateway.config.findings import Findings, check_names_unique
 from gateway.config.resolve import is_loopback
 from gateway.policy.documents import Match
@@ -24,6 +24,7 @@ def check_references(document: ConfigDocument, findings: Findings, *, protocols:
     _check_principals(document, findings)
     _check_tokens(document, findings)
     _check_classifications(document, findings)
+    _check_literals(document, findings)
     for index, policy in enumerate(document.policies):
         _check_match(policy.match, document, findings, ("policies", index, "match"))
 
@@ -116,6 +117,22 @@ def _check_classifications(document: ConfigDocument, findings: Findings) -> None
         if item.resource not in resources:
             hint = suggestion(item.resource, resources)
             findings.warning(("classifications", index, "resource"), f'there is no resource "{item.resource}"{hint}')
+
+
+def _check_literals(document: ConfigDocument, findings: Findings) -> None:
+    """A pattern that no label matches protects nothing, and is probably misspelt."""
+    labels = {item.label for item in document.classifications}
+    if not labels:
+        return  # a store or a plugin has them
+    places: list[tuple[Location, LiteralsDocument]] = [(("audit", "literals"), document.audit.literals)]
+    for index, resource in enumerate(document.resources):
+        if resource.audit is not None and resource.audit.literals is not None:
+            places.append((("resources", index, "audit", "literals"), resource.audit.literals))
+    for place, literals in places:
+        for pattern in literals.labels:
+            if not Globs([pattern], ignore_case=True).select(labels):
+                message = f'no classification has a label like "{pattern}"{suggestion(pattern, labels)}'
+                findings.warning((*place, "labels", pattern), message)
 
 
 def _check_match(match: Match, document: ConfigDocument, findings: Findings, place: Location) -> None:

@@ -20,6 +20,7 @@ from gateway.config.documents import (
     DurabilityDocument,
     IdentityDocument,
     LimitsDocument,
+    LiteralsDocument,
     PrincipalDocument,
     ResourceDocument,
     TlsDocument,
@@ -34,6 +35,7 @@ from gateway.config.settings import (
     DurabilitySettings,
     JwtIssuer,
     LimitSettings,
+    LiteralSettings,
     OidcIssuer,
     SinkSettings,
     TlsMode,
@@ -318,11 +320,14 @@ def resolve_classifications(
 def resolve_audit(document: ConfigDocument, resolver: Resolver) -> AuditSettings:
     """The audit, with the resources' own choices."""
     audit: AuditDocument = document.audit
-    own = {item.name: _durability(item.audit.durability) for item in document.resources if item.audit is not None}
+    choices = {item.name: item.audit for item in document.resources if item.audit is not None}
+    durable = {name: _durability(own.durability) for name, own in choices.items() if own.durability is not None}
+    literals = {name: _literals(own.literals) for name, own in choices.items() if own.literals is not None}
     return AuditSettings(
         durability=_durability(audit.durability),
-        durability_by_resource=MappingProxyType(own),
-        literals=audit.literals,
+        durability_by_resource=MappingProxyType(durable),
+        literals=_literals(audit.literals),
+        literals_by_resource=MappingProxyType(literals),
         sinks=tuple(
             SinkSettings(
                 sink.type,
@@ -365,6 +370,10 @@ def is_loopback(host: str) -> bool:
 
 def _durability(document: DurabilityDocument) -> DurabilitySettings:
     return DurabilitySettings(write=document.write, read=document.read)
+
+
+def _literals(document: LiteralsDocument) -> LiteralSettings:
+    return LiteralSettings(document.default, MappingProxyType(dict(document.labels)))
 
 
 def _option(value: object, place: Location, resolver: Resolver) -> object:

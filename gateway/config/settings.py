@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config.approvals import ApprovalSettings
 from gateway.config.secrets import Secret
 from gateway.domain.identity import ScramVerifier
+from gateway.domain.literals import Literals, strictest
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.policy.compile import CompiledPolicySet
+from gateway.policy.globs import Globs
 from gateway.policy.labels import Classification
 from gateway.protocol.adapter import Limits
 
@@ -90,14 +92,6 @@ class Durability(StrEnum):
     """Soon afterwards, from a bounded buffer."""
 
 
-class Literals(StrEnum):
-    """What the audit keeps of the literals in a statement's text."""
-
-    KEEP = "keep"
-    HASH = "hash"
-    DROP = "drop"
-
-
 @dataclass(frozen=True, slots=True)
 class DurabilitySettings:
     """Durability by what a statement does: ``write`` for everything that is not proven to read only."""
@@ -107,11 +101,34 @@ class DurabilitySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LiteralSettings:
+    """What the audit keeps of literals and parameters: by the labels that a statement touches, or else ``default``.
+
+    ``labels`` are patterns over labels. ``default`` None is for a resource that says nothing but labels of its own.
+    """
+
+    default: Literals | None = None
+    labels: Mapping[str, Literals] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, label: str) -> Literals | None:
+        """What the patterns say of a label, the strictest of several; None where none matches."""
+        found = [choice for pattern, choice in self.labels.items() if Globs([pattern], ignore_case=True).matches(label)]
+        return strictest(found) if found else None
+
+    def all(self) -> frozenset[Literals]:
+        """Every choice that is made here."""
+        return frozenset(choice for choice in (self.default, *self.labels.values()) if choice is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class SinkSettings:
     """An audit sink by type with its own options; secrets among them are ``Secret``."""
 
     type: str
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+_NOTHING_OF_ITS_OWN: Final = LiteralSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,9 @@ class AuditSettings:
 
     durability: DurabilitySettings = DurabilitySettings()
     durability_by_resource: Mapping[str, DurabilitySettings] = field(default_factory=lambda: MappingProxyType({}))
-    literals: Literals = Literals.KEEP
+    literals: LiteralSettings = LiteralSettings()
+    literals_by_resource: Mapping[str, LiteralSettings] = field(default_factory=lambda: MappingProxyType({}))
+    """What a resource says itself: its default in place of the one for all, its labels before those for all."""
     sinks: tuple[SinkSettings, ...] = (SinkSettings("file"),)
     checkpoint_interval: float = 10.0
     witnesses: tuple[Mapping[str, object], ...] = ()
@@ -133,6 +152,24 @@ class AuditSettings:
     def durability_of(self, resource: str) -> DurabilitySettings:
         """A resource's own choice, or the one for all."""
         return self.durability_by_resource.get(resource, self.durability)
+
+    def literals_of(self, resource: str, labels: Iterable[str] | None) -> Literals:
+        """What is kept of the values in a statement that touches these labels of a resource.
+
+        ``labels`` None means that nobody knows what it touches: the strictest of all that could apply.
+        """
+        own = self.literals_by_resource.get(resource, _NOTHING_OF_ITS_OWN)
+        least = own.default or self.literals.default or Literals.KEEP
+        if labels is None:
+            return strictest(own.all() | self.literals.all(), least)
+        if not own.labels and not self.literals.labels:
+            return least
+        return strictest((own.of(label) or self.literals.of(label) or least for label in labels), least)
+
+    def strictest_literals(self) -> Literals:
+        """The strictest choice that is made anywhere."""
+        made = (settings.all() for settings in (self.literals, *self.literals_by_resource.values()))
+        return strictest(frozenset[Literals]().union(*made))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from gateway.domain.approval import ApprovalRule
 from gateway.domain.budget import Allowance
 from gateway.domain.decision import Decision
+from gateway.domain.literals import Literals
 from gateway.domain.masking import Sentinels
 from gateway.domain.recorded import Shared
 from gateway.domain.statement import Action, Analysis
@@ -27,6 +28,7 @@ class Ruling:
     is set where bound parameters must not hold what a mask has shown.
     ``intent`` True means that the audit must hold the statement before the database sees it.
     ``approvals`` not empty means that every execution has to be approved, under all of these rules, before it runs.
+    ``literals`` is what the audit keeps of its values; None leaves it to the log.
     ``audit`` is the part of the audit event that every execution shares, already encoded.
     ``epoch`` is the snapshot-and-catalog epoch that it was made in; in another epoch it has to be made anew.
     ``plans`` is for the protocol plugin: what it compiled for a result description, by that description's bytes.
@@ -46,6 +48,7 @@ class Ruling:
     approvals: frozenset[ApprovalRule] = frozenset()
     allowance: Allowance | None = None
     sentinels: Sentinels | None = None
+    literals: Literals | None = None
     plans: dict[Any, Any] = field(default_factory=dict)
     plain: bool = field(init=False, default=False)
 

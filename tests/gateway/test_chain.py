@@ -13,11 +13,12 @@ from gateway.chain import Chain, Durability, Scope
 from gateway.databases import Databases
 from gateway.domain.decision import AccessRequest, Decision, Effect, Obligations, SessionContext
 from gateway.domain.identity import AccessToken, Login, ScramVerifier
+from gateway.domain.literals import Literals
 from gateway.domain.masking import MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis, ColumnRef, StatementFacts
+from gateway.domain.statement import Action, Analysis, ColumnRef, SessionEffect, StatementFacts
 from gateway.errors import (
     AccessDenied,
     AuditError,
@@ -28,6 +29,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.policy.compile import compile_policies
+from gateway.policy.labels import Classification
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView
 from gateway.protocol.effects import AskPlan, AskRuling
@@ -68,6 +70,7 @@ class Parts:
             snapshot=lambda: self.snapshot,
             durability=lambda resource: Durability(reads=False, writes=True),
             audit=self,
+            literals=lambda resource, labels: Literals.DROP if labels is None or "pii" in labels else Literals.KEEP,
         )
 
     @property
@@ -119,6 +122,15 @@ class Parts:
         raise AssertionError("short texts are analysed at once")
 
     def close(self) -> None: ...
+
+    def label(self) -> None:
+        """Put a label on somebody's name."""
+        self.snapshot = Snapshot.build(
+            resources=[SHOP],
+            principals=[ANA],
+            classifications=[Classification.parse(resource="shop", label="pii", pattern="public.people.name")],
+            policies=compile_policies([]),
+        )
 
     async def scope(self) -> Scope:
         return await self.chain.scope(SESSION, ANA, SHOP, "shopdb", self.session_decision, self)
@@ -195,6 +207,49 @@ def test_whatever_goes_wrong_is_the_rulings_refusal(parts: Parts, error: type[Ex
 )
 def test_what_must_be_on_disk_first(actions: set[Action], intent: bool) -> None:
     assert run(Parts(analysis=facts(*actions)).rule()).intent is intent
+
+
+NAME, CITY = ColumnRef("public", "people", "name"), ColumnRef("public", "people", "city")
+
+
+def about(*columns: ColumnRef, **changes: Any) -> Analysis:
+    wanted: dict[str, Any] = {"actions": frozenset({Action.READ}), "columns_read": frozenset(columns), **changes}
+    return Analysis((StatementFacts("test", **wanted),))
+
+
+@pytest.mark.parametrize(
+    ("analysis", "kept"),
+    [
+        (about(CITY), "keep"),
+        (about(CITY, NAME), "drop"),
+        (about(CITY, actions=frozenset({Action.UPDATE}), columns_written=frozenset({NAME})), "drop"),
+        (about(CITY, opaque=("a function",)), "drop"),
+        (about(CITY, reads_everything=True), "drop"),
+        (about(actions=frozenset({Action.SET})), "drop"),
+        (about(actions=frozenset({Action.ALTER})), "drop"),
+        (about(actions=frozenset({Action.PREPARE})), "drop"),
+        (about(actions=frozenset({Action.UNKNOWN})), "drop"),
+        (about(session_effects=frozenset({SessionEffect.NAME_RESOLUTION})), "drop"),
+        (Analysis(()), "drop"),
+        (PolicyEvaluationError("a plugin"), "drop"),
+    ],
+)
+def test_values_are_kept_only_where_they_meet_no_label(analysis: Analysis | Exception, kept: str) -> None:
+    parts = Parts(analysis=analysis)
+    parts.label()
+    assert run(parts.rule()).literals == kept
+
+
+def test_values_are_not_kept_while_the_catalog_is_not_known() -> None:
+    async def story(parts: Parts) -> Ruling:
+        scope = await parts.scope()
+        if not parts.down:
+            scope.database.changed()
+        return await parts.rule(scope)
+
+    for parts in (Parts(analysis=about(CITY), down=True), Parts(analysis=about(CITY))):
+        parts.label()
+        assert run(story(parts)).literals is Literals.DROP
 
 
 def test_a_ruling_is_kept_until_the_snapshot_or_the_schema_changes() -> None:

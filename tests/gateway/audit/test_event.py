@@ -229,6 +229,25 @@ def test_bound_values_are_kept_hashed_or_dropped_like_literals() -> None:
     assert dropped["parameters"] == 4
 
 
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [(None, "ana"), (Literals.KEEP, "ana"), (Literals.HASH, hash_literal("ana", b"k")), (Literals.DROP, "?")],
+)
+def test_a_ruling_says_what_is_kept_of_its_values(own: Literals | None, shown: str) -> None:
+    analysis = replace(ANALYSIS, normalised="SELECT ?")
+    record = statement(text="SELECT 'ana'", ruling=ruling(analysis), bound=Bound("ana"))
+    record.ruling.literals = own
+    found = recorded(record, literal_key=b"k")
+    assert found["query_info"]["query_string"] == f"SELECT {shown}".replace("ana", "'ana'")
+    assert found["unmapped"].get("parameter_values", ["?"]) == [shown]
+
+
+def test_without_a_key_nothing_is_hashed() -> None:
+    record = statement(text="SELECT 'ana'", ruling=ruling(replace(ANALYSIS, normalised="SELECT ?")))
+    record.ruling.literals = Literals.HASH
+    assert recorded(record)["query_info"]["query_string"] == "SELECT ?"
+
+
 def test_an_approval_is_in_the_event() -> None:
     note = ApprovalNote("r-1", GrantScope.ONCE, ("dba@example.com",))
     found = recorded(statement(approval=note))["unmapped"]["approval"]

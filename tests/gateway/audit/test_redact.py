@@ -55,6 +55,7 @@ UNSURE = [
     "SELECT /* never closed 4711",
     "SELECT /* a /* b */ 'secret' */ 1",
     r"SELECT 'a\' OR x = ' 4711 '",
+    r'{"find": "c", "filter": {"a": "x\" 4711 \""}}',
 ]
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config, TlsMode, load_config
-from gateway.config.settings import Durability, Literals
+from gateway.config.settings import Durability
 from gateway.domain.decision import Effect
+from gateway.domain.literals import Literals
 from gateway.domain.resource import UpstreamTlsMode
 from gateway.errors import ConfigurationError
 
@@ -106,9 +107,59 @@ def test_the_documented_file_is_accepted(load: Load, tmp_path: Path) -> None:
     assert len(config.classifications) == 3
     assert [policy.effect for policy in config.policies.policies][:2] == [Effect.ALLOW, Effect.MASK]
     assert config.audit.durability.write is Durability.BEFORE_FORWARD
-    assert config.audit.literals is Literals.KEEP
+    assert config.audit.literals_of("shop-prod", None) is Literals.KEEP
     assert [sink.type for sink in config.audit.sinks] == ["file"]
     assert config.plugins.enabled is None
+
+
+LITERALS = """\
+audit:
+  literals: {default: keep, labels: {"pii.*": hash, pii.email: drop}}"""
+
+
+def test_literals_by_label_the_strictest_wins(load: Load) -> None:
+    config = load(
+        changed("audit: {durability: {write: before_forward, read: buffered}, literals: keep,", LITERALS + "\n#")
+    )
+
+    def kept(*labels: str) -> Literals:
+        return config.audit.literals_of("shop-prod", labels)
+
+    assert [kept(), kept("team"), kept("pii.phone"), kept("PII.phone")] == ["keep", "keep", "hash", "hash"]
+    assert [kept("pii.email"), kept("pii.phone", "pii.email", "team")] == ["drop", "drop"]
+    assert config.audit.literals_of("shop-prod", None) is Literals.DROP
+    assert config.audit.strictest_literals() is Literals.DROP
+
+
+@pytest.mark.parametrize(
+    ("own", "nothing", "phone", "email", "unknown"),
+    [
+        ("hash", "hash", "hash", "drop", "drop"),
+        ("{labels: {pii.email: keep}}", "keep", "hash", "keep", "drop"),
+        ("{default: drop}", "drop", "drop", "drop", "drop"),
+        ("{labels: {other: drop}}", "keep", "hash", "drop", "drop"),
+    ],
+)
+def test_a_resource_has_its_own_literals(
+    load: Load, own: str, nothing: str, phone: str, email: str, unknown: str
+) -> None:
+    text = changed("audit: {durability: {write: before_forward, read: buffered}, literals: keep,", LITERALS + "\n#")
+    config = load(
+        text.replace("    labels: {team: shop}", f"    labels: {{team: shop}}\n    audit: {{literals: {own}}}")
+    )
+    asked: list[tuple[str, ...] | None] = [(), ("pii.phone",), ("pii.email",), None]
+    found = [config.audit.literals_of("shop-prod", labels) for labels in asked]
+    assert found == [nothing, phone, email, unknown]
+    assert config.audit.literals_of("crm-prod", ("pii.email",)) is Literals.DROP
+    assert config.audit.durability_of("shop-prod").write is Durability.BEFORE_FORWARD
+
+
+def test_a_label_of_literals_that_nothing_carries_is_pointed_out(load: Load) -> None:
+    text = changed("literals: keep", "literals: {labels: {pii.emial: drop}}")
+    assert any(
+        'audit.literals.labels.pii.emial: no classification has a label like "pii.emial"' in warning
+        for warning in load(text).warnings
+    )
 
 
 def test_the_documented_file_has_one_doubtful_place(load: Load) -> None:
@@ -208,7 +259,7 @@ def test_nothing_shows_a_secret(load: Load) -> None:
         ("data_dir: ./data", "yes: ./data", "yes: YAML reads this key as something else; put it in quotes"),
         ("data_dir: ./data", "data_dir: !!python/name:os.system x", "data_dir: not a plain value"),
         ("data_dir: ./data", 'data_dir: "a" b', "not valid YAML"),
-        ("literals: keep", "literals: some", "audit.literals: Input should be 'keep', 'hash' or 'drop'"),
+        ("literals: keep", "literals: some", "audit.literals.default: Input should be 'keep', 'hash' or 'drop'"),
         ("name: shop-prod", "name: shop/prod", "resources[0].name: a resource's name has letters"),
         ("name: copilot", 'name: "co#pilot"', "principals[1].name: a principal's name has no"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -247,6 +248,39 @@ def test_alike_commands_have_one_fingerprint() -> None:
     other = analyse_command({"find": "c", "filter": {"_id": 1, "b": {"$in": [1, 2]}}}, "shop", CATALOG)
     assert one.fingerprint == two.fingerprint != other.fingerprint
     assert one.normalised == '{"find": "c", "filter": {"_id": "?", "a": {"$in": ["?"]}}}'
+
+
+@pytest.mark.parametrize(
+    ("command", "normalised"),
+    [
+        ({"find": "c", "filter": {"path": "v", "from": "$v"}}, {"filter": {"path": "?", "from": "?"}}),
+        ({"find": "c", "filter": {"$expr": {"$eq": ["$a", "v"]}}}, {"filter": {"$expr": {"$eq": ["$a", "?"]}}}),
+        ({"find": "c", "projection": {"a": {"$literal": "$v"}}}, {"projection": {"a": {"$literal": "?"}}}),
+        ({"find": "c", "filter": {"limit": 4711}, "limit": 5}, {"filter": {"limit": "?"}, "limit": 5}),
+        (
+            {"insert": "c", "documents": [{"key": "v", "d": {"$expr": "$v"}}]},
+            {"documents": [{"key": "?", "d": {"$expr": "?"}}]},
+        ),
+        (
+            {"update": "c", "updates": [{"q": {"on": "v"}, "u": {"$set": {"as": "$v"}}, "multi": True}]},
+            {"updates": [{"q": {"on": "?"}, "u": {"$set": {"as": "?"}}, "multi": True}]},
+        ),
+        (
+            {"update": "c", "updates": [{"q": {}, "u": [{"$set": {"a": "$b", "key": "v"}}]}]},
+            {"updates": [{"q": {}, "u": [{"$set": {"a": "$b", "key": "?"}}]}]},
+        ),
+        (
+            {"aggregate": "c", "pipeline": [{"$lookup": {"from": "d", "as": "e"}}, {"$match": {"from": "v"}}]},
+            {"pipeline": [{"$lookup": {"from": "d", "as": "e"}}, {"$match": {"from": "?"}}]},
+        ),
+        ({"distinct": "c", "key": "a"}, {"key": "a"}),
+        ({"explain": {"find": "c", "filter": {"a": "v"}}}, {"explain": {"find": "c", "filter": {"a": "?"}}}),
+    ],
+)
+def test_a_normalised_text_keeps_names_and_no_value(command: dict[str, Any], normalised: dict[str, Any]) -> None:
+    first = next(iter(command))
+    expected = normalised if first == "explain" else {first: "c", **normalised}
+    assert json.loads(analyse_command(command, "shop", CATALOG).normalised) == expected
 
 
 # --- completeness -----------------------------------------------------------------------------------------------------

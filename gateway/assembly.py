@@ -207,9 +207,10 @@ def inspect(config: Config, *, clock: Callable[[], float] = time.monotonic) -> I
     return Inspection(config, components, dispatcher, databases, upstreams, chain)
 
 
-def assemble(config: Config) -> Assembly:
+def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
     """Build everything; nothing listens yet. Call it inside the event loop.
 
+    ``decided_here`` True means that whoever embeds the gateway takes the decisions on its desk, without an admin API.
     Raises ``ConfigurationError`` for what the configuration gets wrong and ``AuditError`` where the audit cannot begin.
     """
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -256,7 +257,7 @@ def assemble(config: Config) -> Assembly:
         masking_function=live.masking_function,
         budgets=budgets,
         literals=lambda resource, labels: live.audit.literals_of(resource.name, labels),
-        can_hold=_can_hold(config),
+        can_hold=decided_here or config.can_decide,
     )
     desk = Desk(
         ApprovalStore(config.data_dir / APPROVALS),
@@ -423,13 +424,6 @@ def shippers(config: Config, components: Components | None = None) -> list[Shipp
     """What brings the audit elsewhere, ready to run. Raises ``ConfigurationError``."""
     found = collect(check(config).manager) if components is None else components
     return make_shippers(_sink_entries(config), found.audit_sinks, config.data_dir)
-
-
-def _can_hold(config: Config) -> bool:
-    """Whether anybody could decide about a statement that waits. Where nobody could, it is refused at once."""
-    if config.control is not None or config.control_plane is not None:
-        return True
-    return bool(config.approvals.url or config.approvals.webhooks)
 
 
 def _sink_entries(config: Config) -> list[tuple[str, dict[str, object]]]:

@@ -89,6 +89,11 @@ _CARRIES_VALUES: Final = frozenset({SessionEffect.NAME_RESOLUTION, SessionEffect
 
 CHANGED_MEANWHILE: Final = "policies or schema changed while the statement waited; run it again"
 
+NOBODY_DECIDES: Final = (
+    "this statement needs an approval, and nobody can decide about it here: the gateway has no control_plane of its "
+    "own, and it is not linked to one (control)"
+)
+
 _REASONS_TOLD: Final = 3
 MAX_BOOKS: Final = 4096
 """Books of rulings kept for sessions to come."""
@@ -343,8 +348,8 @@ class Chain:
             case Effect.REQUIRE_APPROVAL if self._can_hold and decision.obligations.approvals:
                 pass  # each execution is put before a human, if nothing else speaks against it
             case Effect.REQUIRE_APPROVAL:
-                message = decision.message or "this statement needs an approval, which this gateway cannot obtain"
-                return AccessDenied(decision.reason, message=message)
+                message = f"{decision.message}; {NOBODY_DECIDES}" if decision.message else NOBODY_DECIDES
+                return AccessDenied(f"{decision.reason}; {NOBODY_DECIDES}", message=message)
             case _:
                 return AccessDenied(decision.reason, message=decision.message)
         obligations = decision.obligations

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from gateway.config.documents import ConfigDocument, LiteralsDocument
 from gateway.config.findings import Findings, check_names_unique
 from gateway.config.resolve import is_loopback
+from gateway.domain.decision import Effect, Mode
 from gateway.policy.documents import Match
 from gateway.policy.globs import Globs
 from gateway.policy.problems import Location, suggestion
@@ -25,6 +26,7 @@ def check_references(document: ConfigDocument, findings: Findings, *, protocols:
     _check_tokens(document, findings)
     _check_classifications(document, findings)
     _check_literals(document, findings)
+    _check_approvals(document, findings)
     for index, policy in enumerate(document.policies):
         _check_match(policy.match, document, findings, ("policies", index, "match"))
 
@@ -117,6 +119,23 @@ def _check_classifications(document: ConfigDocument, findings: Findings) -> None
         if item.resource not in resources:
             hint = suggestion(item.resource, resources)
             findings.warning(("classifications", index, "resource"), f'there is no resource "{item.resource}"{hint}')
+
+
+def _check_approvals(document: ConfigDocument, findings: Findings) -> None:
+    """Decisions are the admin API's, which has them only with a store: without one nobody could ever answer."""
+    if document.control_plane is not None:
+        return
+    why = "nobody can decide here; approvals need admin_api with a control_plane, such as control_plane: {}"
+    if document.control is not None:
+        why = "the requests of a linked gateway wait at its control plane: this belongs into the configuration there"
+    for key in ("webhooks", "access"):
+        if getattr(document.approvals, key):
+            findings.problem(("approvals", key), why)
+    if document.control is not None:
+        return
+    for index, policy in enumerate(document.policies):
+        if policy.effect is Effect.REQUIRE_APPROVAL and policy.mode is Mode.ENFORCE:
+            findings.warning(("policies", index), f"what it asks an approval for is refused: {why}")
 
 
 def _check_literals(document: ConfigDocument, findings: Findings) -> None:

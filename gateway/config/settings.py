@@ -286,3 +286,8 @@ class Config:
     """What it was made from."""
     warnings: tuple[str, ...]
     """What the file's author should look at, each with file, line and key."""
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether anybody could decide about a statement that waits. Where nobody could, it is refused at once."""
+        return self.control is not None or self.control_plane is not None

@@ -97,10 +97,7 @@ def serving_bed(folder: Path, make: Callable[[int], Config], password: str) -> I
         port = int(address.rpartition(":")[2])
     else:
         port = free_port()
-        config = make(port)
-        # Statements are held only where somebody can decide.
-        config.setdefault("approvals", {"url": "https://querygate.example/approvals"})
-        path.write_text(json.dumps(config))
+        path.write_text(json.dumps(make(port)))
     environment = {"SHOP_PASSWORD": password, "TEST_TOKEN": TOKEN}
     ready = threading.Event()
     beds: list[DeskBed] = []
@@ -108,7 +105,7 @@ def serving_bed(folder: Path, make: Callable[[int], Config], password: str) -> I
 
     async def serve() -> None:
         stop = asyncio.Event()
-        assembly = assemble(load_config(path, environ=environment))
+        assembly = assemble(load_config(path, environ=environment), decided_here=True)
         try:
             await assembly.desk.open()
             await assembly.gateway.listen(assembly.endpoints)

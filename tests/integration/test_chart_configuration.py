@@ -28,7 +28,16 @@ from tests.packaging.chart import render
 
 PASSWORD = "a long pass phrase"
 VALUES = {
-    "databaseSecrets": [{"variable": "QUERYGATE_SECRET_SHOP", "secretName": "shop", "key": "password"}],
+    "databaseSecrets": [
+        {"variable": "QUERYGATE_SECRET_SHOP", "secretName": "shop", "key": "password"},
+        {"variable": "QUERYGATE_SECRET_HOOK", "secretName": "hook", "key": "secret"},
+    ],
+    "controlPlane": {
+        "approvals": {
+            "url": "https://querygate.example/approvals",
+            "webhooks": [{"url": "https://hooks.example", "secret": {"env": "QUERYGATE_SECRET_HOOK"}}],
+        }
+    },
     "gateway": {
         "tls": {"secretName": "gateway-tls"},
         "maskingKeySecret": "masking",
@@ -77,6 +86,7 @@ def test_a_release_masks_what_its_control_plane_says(
         "QUERYGATE_STORE_URL": fresh_store(postgres_server),
         "QUERYGATE_STORE_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "QUERYGATE_SECRET_SHOP": shop_database.password,
+        "QUERYGATE_SECRET_HOOK": secrets.token_urlsafe(24),
     }
     pod = manifests["Deployment", "qg-gateway-control-plane"]["spec"]["template"]["spec"]
     arguments = [*pod["initContainers"][0]["args"][:-1], str(plane.config)]

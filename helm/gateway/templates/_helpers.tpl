@@ -72,7 +72,7 @@ capabilities: {drop: [ALL]}
 {{- with .Values.controlPlane.oidc }}{{ $_ := set $store "oidc" . }}{{ end -}}
 {{- $tls := dict "certificate" "/etc/querygate/tls/tls.crt" "key" "/etc/querygate/tls/tls.key" -}}
 {{- $config := dict "admin_api" "0.0.0.0:8080" "control_plane" $store "data_dir" "/var/lib/querygate/data" "tls" $tls -}}
-{{- range $name := list "audit" "limits" -}}
+{{- range $name := list "audit" "approvals" "limits" -}}
 {{- with index $.Values.controlPlane $name }}{{ $_ := set $config $name . }}{{ end -}}
 {{- end -}}
 {{ toYaml $config }}

@@ -162,9 +162,30 @@ def test_a_label_of_literals_that_nothing_carries_is_pointed_out(load: Load) -> 
     )
 
 
-def test_the_documented_file_has_one_doubtful_place(load: Load) -> None:
-    (warning,) = load(DESIGN).warnings
-    assert 'querygate.yaml:19: classifications[1].resource: there is no resource "crm-prod"' in warning
+def test_the_documented_file_has_two_doubtful_places(load: Load) -> None:
+    classification, approval = load(DESIGN).warnings
+    assert 'querygate.yaml:19: classifications[1].resource: there is no resource "crm-prod"' in classification
+    assert "querygate.yaml:35: policies[4]: what it asks an approval for is refused: nobody can decide here" in approval
+
+
+@pytest.mark.parametrize(
+    "approvals",
+    [
+        'webhooks: [{url: "https://hooks.example", secret: {env: ANA_TOKEN}}]',
+        "access: [{group: a, groups: [b], approvers: [c]}]",
+    ],
+)
+def test_approvals_that_nobody_could_decide_are_refused(load: Load, approvals: str) -> None:
+    key = approvals.partition(":")[0]
+    alone = complaints(load, DESIGN + f"approvals: {{{approvals}}}\n")
+    assert any(f"approvals.{key}: nobody can decide here; approvals need admin_api" in line for line in alone)
+    control = "control: {url: 'https://control.example', credential: {env: ANA_TOKEN}}\n"
+    linked = complaints(load, f"listeners: {{postgres: '127.0.0.1:6432'}}\n{control}approvals: {{{approvals}}}\n")
+    assert any(
+        f"approvals.{key}: the requests of a linked gateway wait at its control plane" in line for line in linked
+    )
+    assert load(DESIGN).can_decide is False
+    assert load(f"listeners: {{postgres: '127.0.0.1:6432'}}\n{control}").can_decide is True
 
 
 def test_protocols_are_those_of_installed_plugins(load: Load, tmp_path: Path) -> None:

@@ -8,14 +8,17 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
 from gateway.approvals.webhooks import Webhooks
 from gateway.assembly import Assembly, assemble, shippers
 from gateway.audit.shipping.process import ShippingProcess
-from gateway.config import Config, TlsMode, load_config
+from gateway.audit.sinks import is_spooled
+from gateway.config import AuditSettings, Config, TlsMode, load_config
 from gateway.control.link import ControlLink
 from gateway.control.plane import LocalDataPlane
 from gateway.errors import ConfigurationError
@@ -26,6 +29,9 @@ from gateway.server.tasks import Tasks
 from gateway.services import Service, create_services
 
 _log = structlog.get_logger("querygate")
+
+_OF_RESOURCES: Final[dict[str, Any]] = {"durability_by_resource": {}, "literals_by_resource": {}}
+"""What of the audit's settings follows the resources."""
 
 
 SWITCH_INTERVAL = 0.0005
@@ -43,6 +49,7 @@ async def run(path: Path, config: Config) -> int:
     return_large_buffers()
     sys.setswitchinterval(SWITCH_INTERVAL)
     assembly = assemble(config)
+    shipping = ShippingProcess(path) if shippers(config, assembly.components) else None
     stop = asyncio.Event()
     plane = LocalDataPlane(assembly, stopping=stop.is_set)
 
@@ -56,12 +63,11 @@ async def run(path: Path, config: Config) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(
-        signal.SIGHUP, lambda: assembly.gateway.tasks.start(_reload(path, plane, assembly), name="reload")
+        signal.SIGHUP, lambda: assembly.gateway.tasks.start(_reload(path, plane, assembly, shipping), name="reload")
     )
     approvals = config.approvals
     webhooks = Webhooks(assembly.desk, approvals.webhooks, url=approvals.url, clock=time.time)
     background = Tasks()
-    shipping = ShippingProcess(path) if shippers(config, assembly.components) else None
     services: list[Service] = []
     link: ControlLink | None = None
     try:
@@ -125,6 +131,13 @@ async def _keep_token_uses(plane: LocalDataPlane) -> None:
             _log.warning("when tokens were used could not be written", error=str(error))
 
 
+def _fixed(config: Config, assembly: Assembly) -> AuditSettings:
+    """What of the audit stays as it is: neither the resources' own settings nor the sinks that read the log."""
+    kinds = assembly.components.audit_sinks
+    sinks = tuple(sink for sink in config.audit.sinks if not is_spooled(kinds[sink.type]))
+    return replace(config.audit, sinks=sinks, **_OF_RESOURCES)
+
+
 def _allow_descriptors(wanted: int) -> None:
     """Raise the soft limit of open files as far as the hard one lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -135,7 +148,7 @@ def _allow_descriptors(wanted: int) -> None:
         _log.warning("max_sessions needs more open files than the system allows", needed=wanted, allowed=possible)
 
 
-async def _reload(path: Path, plane: LocalDataPlane, assembly: Assembly) -> None:
+async def _reload(path: Path, plane: LocalDataPlane, assembly: Assembly, shipping: ShippingProcess | None) -> None:
     before = assembly.config
     try:
         await plane.reload(await asyncio.to_thread(load_config, path, environ=os.environ))
@@ -143,6 +156,14 @@ async def _reload(path: Path, plane: LocalDataPlane, assembly: Assembly) -> None
         _log.error("the configuration was not taken over; the old one stays in force", error=str(error))
         return
     _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
-    fixed = ("listeners", "admin_api", "control", "data_dir", "tls", "audit", "approvals", "plugins", "limits")
-    if changed := [name for name in fixed if getattr(before, name) != getattr(assembly.config, name)]:
+    fixed = ("listeners", "admin_api", "control", "data_dir", "tls", "approvals", "plugins", "limits")
+    changed = [name for name in fixed if getattr(before, name) != getattr(assembly.config, name)]
+    if shipping is not None and shippers(assembly.config, assembly.components):
+        shipping.renew()  # with other sinks, and other secrets in their files
+        same = _fixed(before, assembly) == _fixed(assembly.config, assembly)
+    else:
+        same = replace(before.audit, **_OF_RESOURCES) == replace(assembly.config.audit, **_OF_RESOURCES)
+    if not same:
+        changed.append("audit")
+    if changed:
         _log.warning("these changes take effect after a restart only", keys=changed)

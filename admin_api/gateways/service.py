@@ -99,7 +99,9 @@ def describe(row: GatewayRow, reported: Reported | None, newest: int, now: datet
         return base
     report = reported.report
     lost = now - reported.at > LOST_AFTER
-    detail = report.refused_snapshot or ("" if report.health.ready else report.health.detail)
+    refused = [f"the receiver of the audit sink {s.name} refuses" for s in report.health.sinks if s.state == "refused"]
+    trouble = (report.refused_snapshot or ("" if report.health.ready else report.health.detail), *refused)
+    detail = "; ".join(filter(None, trouble))
     return base.model_copy(
         update={
             "seen_at": reported.at,

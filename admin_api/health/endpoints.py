@@ -26,6 +26,18 @@ class HealthAnswer(BaseModel):
     sessions: int = Field(ge=0, examples=[12])
     snapshot: str = Field(description="Version of the policies in force", examples=["3f9a0c1d"])
     audit: str = Field(description="Why the audit cannot be written; empty while it can", examples=[""])
+    sinks: list[SinkAnswer] = Field(description="What brings the audit elsewhere; none of it keeps clients out")
+
+
+class SinkAnswer(BaseModel):
+    """A sink that reads the audit log."""
+
+    name: str = Field(examples=["siem"])
+    state: str = Field(
+        description="`ok`; `failing`: it tries again; `refused`: the receiver or the sink's settings have to be mended",
+        examples=["ok"],
+    )
+    behind: int = Field(ge=0, description="Events that it has not delivered yet", examples=[0])
 
 
 class LiveAnswer(BaseModel):
@@ -47,6 +59,7 @@ async def read_health(request: Request, response: Response) -> HealthAnswer:
         sessions=now.sessions,
         snapshot=now.snapshot,
         audit=now.audit,
+        sinks=[SinkAnswer(name=item.name, state=item.state, behind=item.behind) for item in now.sinks],
     )
 
 

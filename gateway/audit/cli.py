@@ -16,11 +16,13 @@ from rich.console import Console
 from gateway.audit.checkpoints import read_notes
 from gateway.audit.events import EventFilter, Found
 from gateway.audit.notes import NoteError, VerifierKey
+from gateway.audit.places import ConfigOption, DataDirOption, directory_of, failed
 from gateway.audit.proofs import InclusionProof, log_key, read_checkpoint
 from gateway.audit.proofs import consistency as make_consistency
 from gateway.audit.proofs import prove as make_proof
 from gateway.audit.reader import iter_events, last_events
 from gateway.audit.render import render
+from gateway.audit.shipping.cli import set_aside, sinks
 from gateway.audit.verify import verify as verify_directory
 from gateway.errors import AuditError, ConfigurationError
 
@@ -31,17 +33,12 @@ audit_app = typer.Typer(
     add_completion=False,
 )
 
+audit_app.command()(sinks)
+audit_app.command("set-aside")(set_aside)
+
 _AGO: Final = re.compile(r"(\d+)([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The gateway's configuration file, for its `data_dir`.", show_default=False),
-]
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The gateway's `data_dir` itself, without a configuration.", show_default=False),
-]
 KeyOption = Annotated[
     str | None,
     typer.Option(
@@ -80,7 +77,7 @@ def tail(
 
         querygate audit tail --data-dir ./data -n 1000 --json | jq .query_info.query_string
     """
-    directory = _directory(config, data_dir)
+    directory = directory_of(config, data_dir)
     now = datetime.now(UTC)
     wanted = EventFilter(
         principal=principal,
@@ -103,7 +100,7 @@ def tail(
             for found in iter_events(directory, wanted, after=after, follow=True):
                 _show(console, found, as_json=as_json)
     except AuditError as error:
-        raise _fail(str(error)) from None
+        raise failed(str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -131,10 +128,10 @@ def ship(
         settings = load_config(config, environ=os.environ)
         found = shippers(settings)
         if not found:
-            raise _fail(f"{config}: audit.sinks: none of the sinks is one that the trail is shipped to")
+            raise failed(f"{config}: audit.sinks: none of the sinks is one that the trail is shipped to")
         run_until_signal(found, settings.data_dir / "audit" / FOLDER, follow_parent=follow_parent)
     except (AuditError, ConfigurationError) as error:
-        raise _fail(str(error)) from None
+        raise failed(str(error)) from None
 
 
 @audit_app.command()
@@ -165,13 +162,13 @@ def verify(
 
         querygate audit verify --data-dir ./data --from 48113
     """
-    directory = _directory(config, data_dir)
+    directory = directory_of(config, data_dir)
     try:
         believed = _key(key)
         known = [item for path in witness or () for item in read_notes(path, believed or log_key(directory))]
         report = verify_directory(directory, first=first, key=believed, known=known)
     except AuditError as error:
-        raise _fail(str(error)) from None
+        raise failed(str(error)) from None
     for note in report.notes:
         typer.echo(f"note: {note}")
     for problem in report.problems:
@@ -208,13 +205,13 @@ def prove(
         querygate audit prove 48113 --data-dir ./data
     """
     try:
-        proof = make_proof(_directory(config, data_dir), int(event) if event.isdigit() else event).encode()
+        proof = make_proof(directory_of(config, data_dir), int(event) if event.isdigit() else event).encode()
         if output is not None:
             output.write_bytes(proof)
     except AuditError as error:
-        raise _fail(str(error)) from None
+        raise failed(str(error)) from None
     except OSError as error:
-        raise _fail(f"{output}: {error.strerror}") from None
+        raise failed(f"{output}: {error.strerror}") from None
     if output is None:
         sys.stdout.buffer.write(proof)
 
@@ -237,9 +234,9 @@ def check_proof(
         read = InclusionProof.decode(proof.read_bytes())
         believed = _key(key) or VerifierKey.parse(read.key)
     except OSError as error:
-        raise _fail(f"{proof}: {error.strerror}") from None
+        raise failed(f"{proof}: {error.strerror}") from None
     except (AuditError, ValueError) as error:
-        raise _fail(f"{proof}: {error}") from None
+        raise failed(f"{proof}: {error}") from None
     try:
         checkpoint = read.check(believed)
     except ValueError as error:
@@ -271,14 +268,14 @@ def consistency(
 
         querygate audit consistency 1200 48113 --data-dir ./data
     """
-    directory = _directory(config, data_dir)
+    directory = directory_of(config, data_dir)
     try:
         believed = _key(key) or log_key(directory)
         made = make_consistency(
             directory, read_checkpoint(old, directory, believed), read_checkpoint(new, directory, believed)
         )
     except AuditError as error:
-        raise _fail(str(error)) from None
+        raise failed(str(error)) from None
     for step in made.path:
         typer.echo(base64.b64encode(step).decode())
     if not made.holds:
@@ -306,20 +303,6 @@ def _show(console: Console, found: Found, *, as_json: bool) -> None:
         console.print(render(found.event, width=width, zone=datetime.now().astimezone().tzinfo or UTC))
 
 
-def _directory(config: Path | None, data_dir: Path | None) -> Path:
-    if data_dir is not None:
-        return data_dir / "audit"
-    if config is None:
-        raise _fail("say where the log is: --config FILE or --data-dir DIRECTORY")
-    # Only here: reading a copied log must not depend on what a configuration needs.
-    from gateway.config import load_config
-
-    try:
-        return Path(load_config(config, environ=os.environ).data_dir) / "audit"
-    except ConfigurationError as error:
-        raise _fail(str(error)) from None
-
-
 def _moment(value: str | None, option: str, now: datetime) -> int | None:
     """Unix milliseconds of a time or an age. A time without zone is local time."""
     if value is None:
@@ -331,10 +314,5 @@ def _moment(value: str | None, option: str, now: datetime) -> int | None:
         else:
             moment = datetime.fromisoformat(value).astimezone()
     except (ValueError, OverflowError):
-        raise _fail(f"{option}: neither a time such as 2026-11-23T08:00 nor an age such as 10m: {value}") from None
+        raise failed(f"{option}: neither a time such as 2026-11-23T08:00 nor an age such as 10m: {value}") from None
     return int(moment.timestamp() * 1000)
-
-
-def _fail(message: str) -> typer.Exit:
-    typer.echo(f"error: {message}", err=True)
-    return typer.Exit(2)

@@ -16,9 +16,20 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from gateway import hookimpl
-from gateway.errors import ConfigurationError
+from gateway.errors import AuditError, ConfigurationError
 
 _log = logging.getLogger(__name__)
+
+
+class DeliveryRefused(AuditError):
+    """The receiver said no, and will say so again until somebody changes something: there or in the configuration.
+
+    ``content`` True means that it is about what was sent (its size, its form), not about who sends or where to.
+    """
+
+    def __init__(self, detail: str, *, content: bool) -> None:
+        super().__init__(detail)
+        self.content = content
 
 
 class AuditSink(Protocol):
@@ -32,7 +43,11 @@ class AuditSink(Protocol):
         """
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Take lines, each with its line feed. Any exception means that none of them counts as taken."""
+        """Take lines, each with its line feed. Any exception means that none of them counts as taken.
+
+        ``DeliveryRefused`` says that trying again will not help by itself; of a batch that is refused for its content
+        a spooled sink is given smaller and smaller parts.
+        """
 
     def close(self) -> None:
         """Let go of everything."""

@@ -20,9 +20,9 @@ from gateway.config import Config, TlsMode
 from gateway.config.documents import JwtDocument
 from gateway.config.loader import build_config, plugin_names
 from gateway.control.document import SnapshotDocument
-from gateway.control.port import Counters, Health, LiveSession, SessionFilter, SnapshotInfo
+from gateway.control.port import Counters, Health, LiveSession, SessionFilter, SinkState, SnapshotInfo
 from gateway.control.sealing import Sealer
-from gateway.errors import ConfigurationError
+from gateway.errors import AuditError, ConfigurationError
 from gateway.observability.metrics import StatementMetrics
 from gateway.plugin.load import PluginInfo
 from gateway.server.session import Session
@@ -104,7 +104,11 @@ class LocalDataPlane:
         newest = self._assembly.audit.newest
         found = []
         for path in sorted((self.audit_directory / FOLDER).glob("*.json")):
-            if (progress := Cursor(path.parent, path.stem).read()) is not None:
+            try:
+                progress = Cursor(path.parent, path.stem).read()
+            except AuditError as error:  # the process that ships says so, too, and ships nothing
+                progress = Progress(failing=str(error), blocked=True)
+            if progress is not None:
                 found.append((path.stem, progress, max(0, newest - progress.after)))
         return found
 
@@ -145,6 +149,10 @@ class LocalDataPlane:
             snapshot=gateway.snapshot.version,
             audit=trouble,
             control=control,
+            sinks=tuple(
+                SinkState(name, "refused" if found.blocked else "failing" if found.failing else "ok", behind)
+                for name, found, behind in self.audit_sinks()
+            ),
         )
 
     def snapshot(self) -> SnapshotInfo:

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkState:
+    """A sink that reads the audit log. ``behind`` counts what it has not delivered yet."""
+
+    name: str
+    state: str
+    """``ok``; ``failing``: it tries again; ``refused``: somebody has to mend the receiver or the sink's settings."""
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How the data plane is. ``ready`` False: do not send clients here."""
 
@@ -35,6 +45,8 @@ class Health:
     """Empty while the audit can be written, otherwise why not."""
     control: str = ""
     """Empty while the control plane can be reached (or there is none), otherwise since when and why not."""
+    sinks: tuple[SinkState, ...] = ()
+    """What reads the audit log to bring it elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,14 @@ class Changes(_Message):
     commands: tuple[Command, ...] = ()
 
 
+class ReportedSink(_Message):
+    """``gateway.control.port.SinkState``."""
+
+    name: str = Field(max_length=200)
+    state: str = Field(max_length=20)
+    behind: int = Field(ge=0)
+
+
 class ReportedHealth(_Message):
     """``gateway.control.port.Health``."""
 
@@ -76,6 +84,7 @@ class ReportedHealth(_Message):
     snapshot: str
     audit: str = Field(default="", max_length=2000)
     control: str = Field(default="", max_length=2000)
+    sinks: tuple[ReportedSink, ...] = Field(default=(), max_length=1000)
 
 
 class ReportedSnapshot(_Message):

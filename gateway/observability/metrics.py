@@ -106,11 +106,19 @@ class _Plane(Collector):
         delivered = CounterMetricFamily("querygate_audit_delivered", "Events that arrived", labels=("sink",))
         failures = CounterMetricFamily("querygate_audit_failures", "Deliveries that failed", labels=("sink",))
         behind = GaugeMetricFamily("querygate_audit_behind", "Events still to be delivered", labels=("sink",))
+        failing = GaugeMetricFamily("querygate_audit_failing", "1 while deliveries fail", labels=("sink",))
+        refused = GaugeMetricFamily(
+            "querygate_audit_refused", "1 while the receiver refuses: waiting does not help", labels=("sink",)
+        )
+        aside = CounterMetricFamily("querygate_audit_set_aside", "Events refused and set aside", labels=("sink",))
         for name, progress, left in plane.audit_sinks():
+            failing.add_metric([name], int(bool(progress.failing)))
+            refused.add_metric([name], int(progress.blocked))
+            aside.add_metric([name], progress.set_aside)
             delivered.add_metric([name], progress.delivered)
             failures.add_metric([name], progress.failures)
             behind.add_metric([name], left)
-        yield from (delivered, failures, behind)
+        yield from (delivered, failures, behind, failing, refused, aside)
 
 
 def exposition(plane: DataPlane) -> bytes:

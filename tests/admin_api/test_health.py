@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 from fastapi.testclient import TestClient
 
 from admin_api.app import create_app
 from gateway import __version__
+from gateway.control.port import SinkState
 from gateway.services import Health
 
 SERVING = Health(ready=True, detail="serving", sessions=3, snapshot="abc", audit="")
@@ -25,7 +27,15 @@ def test_says_that_it_serves() -> None:
         "sessions": 3,
         "snapshot": "abc",
         "audit": "",
+        "sinks": [],
     }
+
+
+def test_names_the_sinks_that_are_behind() -> None:
+    health = replace(SERVING, sinks=(SinkState("siem", "refused", 12),))
+    answer = TestClient(create_app(lambda: health)).get("/health")
+    assert answer.status_code == 200, "clients are taken all the same"
+    assert answer.json()["sinks"] == [{"name": "siem", "state": "refused", "behind": 12}]
 
 
 def test_says_why_it_does_not_take_clients() -> None:

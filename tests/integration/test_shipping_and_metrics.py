@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -75,6 +78,49 @@ def test_events_are_shipped_and_statements_counted(start_gateway: StartGateway, 
         assert events[-1]["metadata"]["event_code"] in ("audit.closed", "audit.checkpoint"), "the end was shipped, too"
         numbers = [event["metadata"]["sequence"] for event in events]
         assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.timeout(180)
+def test_a_receiver_that_refuses_is_seen_and_its_new_token_taken_over(start_gateway: StartGateway, shop_database: Shop):
+    admin = free_port()
+
+    def health() -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/health", timeout=10) as answer:
+            return list(json.loads(answer.read())["sinks"])
+
+    def wait(state: str) -> None:
+        deadline = time.monotonic() + 60
+        while [(item["name"], item["state"]) for item in health()] != [("ops", state)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    with http_receiver() as receiver:
+        receiver.judge = lambda request: 200 if request.headers["authorization"] == "Bearer new" else 401
+
+        def change(config: Config) -> None:
+            config["admin_api"] = f"127.0.0.1:{admin}"
+            token = {"file": "token"}
+            config["audit"]["sinks"] = [{"type": "webhook", "name": "ops", "url": receiver.url, "token": token}]
+
+        gateway = start_gateway(shop_database, change=change, files={"token": "old"})
+        with psycopg.connect(gateway.conninfo(ANALYST), autocommit=True) as session:
+            session.execute("SELECT 'refused at first' FROM orders LIMIT 1").fetchall()
+        wait("refused")
+        samples = scrape(admin)
+        assert samples["querygate_audit_refused{sink=ops}"] == samples["querygate_audit_failing{sink=ops}"] == 1
+        assert samples["querygate_audit_behind{sink=ops}"] > 0
+        assert samples["querygate_ready{}"] == 1
+        (gateway.folder / "token").write_text("new")
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        wait("ok")
+        deadline = time.monotonic() + 60
+        while b"refused at first" not in b"".join(receiver.lines()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        numbers = [json.loads(line)["metadata"]["sequence"] for line in receiver.lines()]
+        assert numbers[0] == 0
+        assert numbers == sorted(set(numbers)), "everything from the beginning, once and in order"
+        assert scrape(admin)["querygate_audit_refused{sink=ops}"] == 0
 
 
 def test_a_log_is_shipped_by_one_process_which_ends_with_its_gateway(tmp_path: Path):

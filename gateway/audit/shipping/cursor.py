@@ -24,7 +24,23 @@ class Progress(msgspec.Struct, kw_only=True):
     failures: int = 0
     failing: str = ""
     """What is wrong now; empty while it works."""
+    blocked: bool = False
+    """Whether the receiver refuses: waiting alone will not help."""
+    refused: int = -1
+    """The number of the one event that it refuses for its content; -1 where there is none."""
+    set_aside: int = 0
+    """Events that it refused and that somebody had set aside."""
     updated: float = 0.0
+
+
+def refused_file(path: Path) -> Path:
+    """Beside a cursor: the events that were set aside, as JSON lines."""
+    return path.with_suffix(".refused.jsonl")
+
+
+def wish_file(path: Path) -> Path:
+    """Beside a cursor: the number of the event that somebody wants to be set aside."""
+    return path.with_suffix(".set-aside")
 
 
 class Cursor:

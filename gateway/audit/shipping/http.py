@@ -1,12 +1,14 @@
 """Sinks that speak HTTP: Splunk HEC, Loki, Datadog, OTLP logs and traces, and any webhook that takes JSON lines.
 
 A batch is one request. 2xx means that it arrived; everything else, a redirect too, means that it has to be sent again.
-A receiver that will never take a batch (400, 413) therefore stops its own sink, visibly, and loses nothing.
+What a receiver will refuse again (3xx and 4xx, but for those that ask for patience) is told apart from trouble that
+passes, since only somebody who mends it helps: see ``gateway.audit.shipping.shipper``.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import ssl
 from abc import abstractmethod
@@ -20,11 +22,16 @@ from typing_extensions import override
 from gateway.audit.shipping import forms
 from gateway.audit.shipping.forms import Place
 from gateway.audit.shipping.options import Options
+from gateway.audit.sinks import DeliveryRefused
 from gateway.errors import AuditError, ConfigurationError
 
 if TYPE_CHECKING:
     import httpx2
 
+_CONTENT: Final = frozenset({400, 413, 415, 422})
+"""Statuses by which a receiver refuses what it was sent."""
+_PATIENCE: Final = frozenset({408, 423, 425, 429})
+"""Statuses of 4xx that say: later."""
 _SHOWN: Final = 200
 """Characters of a receiver's complaint that are told."""
 
@@ -84,9 +91,18 @@ class HttpSink:
             answer = self._client.post(self._url, content=content, headers=self._headers)
         except httpx2.HTTPError as error:
             raise AuditError(f"{self._where}: {type(error).__name__}: {error}") from error
-        if not 200 <= answer.status_code < 300:
-            said = answer.text[:_SHOWN].replace("\n", " ")
-            raise AuditError(f"{self._where}: status {answer.status_code}: {said}")
+        status = answer.status_code
+        if not 200 <= status < 300:
+            problem = f"{self._where}: status {status}: {_told(answer.text)}"
+            if not 300 <= status < 500 or status in _PATIENCE:
+                raise AuditError(problem)
+            raise DeliveryRefused(problem, content=status in _CONTENT)
+        if complaint := self.complaint(answer.content):
+            raise DeliveryRefused(f"{self._where}: {_told(complaint)}", content=True)
+
+    def complaint(self, answer: bytes) -> str:
+        """What a receiver that answered with 2xx did not take, in its words; empty where it took everything."""
+        return ""
 
     def close(self) -> None:
         """Close the connection."""
@@ -178,6 +194,19 @@ class OtlpLogsSink(HttpSink):
         return _with_path(url, "/v1/logs")
 
     @override
+    def complaint(self, answer: bytes) -> str:
+        # Counts are numbers or texts: 64-bit integers are texts in protobuf's JSON form.
+        try:
+            match json.loads(answer):
+                case {"partialSuccess": {**partial}}:
+                    counts = [partial.get(name, 0) for name in ("rejectedLogRecords", "rejectedSpans")]
+                    if any(int(str(count)) > 0 for count in counts):
+                        return f"partly refused: {partial.get('errorMessage', '')}"
+        except (ValueError, TypeError):
+            pass  # not an answer of OTLP's form; the status said that all is well
+        return ""
+
+    @override
     def body(self, lines: Sequence[bytes]) -> bytes:
         return forms.otlp_logs(lines, self._place, attributes=self._attributes)
 
@@ -210,6 +239,10 @@ class WebhookSink(HttpSink):
     @override
     def body(self, lines: Sequence[bytes]) -> bytes:
         return forms.json_lines(lines)
+
+
+def _told(text: str) -> str:
+    return text[:_SHOWN].replace("\n", " ")
 
 
 def _with_path(url: str, path: str) -> str:

@@ -119,6 +119,7 @@ class ShippingProcess:
         self._command = (*program, "audit", "ship", "--follow-parent", "--config", str(config))
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._renewing = False
         self.restarts = 0
 
     async def run(self) -> None:
@@ -128,9 +129,19 @@ class ShippingProcess:
             code = await self._process.wait()
             if self._told_to_stop():
                 return
+            if self._renewing:
+                self._renewing = False
+                continue
             self.restarts += 1
             _log.error("the process that ships the audit ended; it is started again", status=code)
             await asyncio.sleep(_RESTART_PAUSE)
+
+    def renew(self) -> None:
+        """Have the process started anew: it reads the configuration, secrets in files among it, when it starts."""
+        process = self._process
+        if process is not None and process.returncode is None and not self._stopping:
+            self._renewing = True
+            process.terminate()
 
     def _told_to_stop(self) -> bool:
         return self._stopping

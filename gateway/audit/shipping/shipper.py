@@ -1,7 +1,14 @@
-"""Drives one sink: read behind the cursor, deliver, move the cursor; after a failure wait, and again."""
+"""Drives one sink: read behind the cursor, deliver, move the cursor; after a failure wait, and again.
+
+A batch that the receiver refuses for its content is sent in smaller parts, so that neither a limit of size nor one
+event that it does not understand holds up what it would take. That one event stops the sink, visibly: it may as well be
+the sink's settings that are wrong, and then every event would be refused. Somebody mends either side, and the sink goes
+on; or has this event set aside (``querygate audit set-aside``), into a file beside the cursor.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -14,8 +21,8 @@ import structlog
 
 from gateway.audit.events import EventFilter
 from gateway.audit.reader import iter_events
-from gateway.audit.shipping.cursor import Cursor, Progress
-from gateway.audit.sinks import AuditSink
+from gateway.audit.shipping.cursor import Cursor, Progress, refused_file, wish_file
+from gateway.audit.sinks import AuditSink, DeliveryRefused
 
 _log = structlog.get_logger("querygate.audit")
 
@@ -27,6 +34,8 @@ POLL: Final = 0.5
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 """Seconds before the next attempt: doubled from the first to the longest; by chance between half of it and all."""
+REMINDER: Final = 600.0
+"""Seconds between lines of the gateway's own log about a failure that stays the same."""
 
 
 class Shipper:
@@ -48,6 +57,9 @@ class Shipper:
         self._directory = directory
         self._cursor = cursor
         self._clock = clock
+        self._most = MAX_EVENTS
+        """Events of the next batch."""
+        self._told = 0.0
         self.progress = cursor.read() or Progress(after=-1 if begin else newest())
 
     def run(self, stop: threading.Event) -> None:
@@ -75,15 +87,45 @@ class Shipper:
         lines, last = self._batch()
         if last is None:
             return False
-        if lines:
-            self._sink.write(lines)
         progress = self.progress
+        try:
+            if lines:
+                self._sink.write(lines)
+            progress.delivered += len(lines)
+            self._most = min(MAX_EVENTS, self._most * 2)
+        except DeliveryRefused as refusal:
+            if not refusal.content:
+                raise
+            if len(lines) > 1:
+                self._most = len(lines) // 2
+                return True
+            if not self._set_aside(lines[0], last, refusal):
+                progress.refused = last
+                raise
         if progress.failing:
             _log.info("audit sink works again", sink=self.name)
-        progress.after, progress.failing = last, ""
-        progress.delivered += len(lines)
+        progress.after, progress.failing, progress.blocked, progress.refused = last, "", False, -1
         progress.updated = self._clock()
         self._cursor.write(progress)
+        return True
+
+    def _set_aside(self, line: bytes, number: int, refusal: DeliveryRefused) -> bool:
+        """Keep the event beside the cursor, if that is what somebody wants of this very event."""
+        wish = wish_file(self._cursor.path)
+        try:
+            if wish.read_text().strip() != str(number):
+                return False
+        except FileNotFoundError:
+            return False
+        with refused_file(self._cursor.path).open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        wish.unlink()
+        self.progress.set_aside += 1
+        _log.warning(
+            "an event that the receiver refuses was set aside", sink=self.name, number=number, error=str(refusal)
+        )
         return True
 
     def close(self) -> None:
@@ -96,7 +138,7 @@ class Shipper:
     def _batch(self) -> tuple[list[bytes], int | None]:
         lines: list[bytes] = []
         size, last = 0, None
-        for found in islice(iter_events(self._directory, EventFilter(), after=self.progress.after), MAX_EVENTS):
+        for found in islice(iter_events(self._directory, EventFilter(), after=self.progress.after), self._most):
             if lines and size + len(found.line) > MAX_BYTES:
                 break
             lines.append(found.line)
@@ -108,10 +150,22 @@ class Shipper:
         progress = self.progress
         progress.failures += 1
         problem = str(error) or type(error).__name__
-        if not progress.failing:
-            _log.error("audit sink failed; it will get everything when it works again", sink=self.name, error=problem)
+        progress.blocked = isinstance(error, DeliveryRefused)
+        if not progress.blocked:
+            progress.refused = -1
+        now = self._clock()
+        if progress.failing != problem or now - self._told >= REMINDER:
+            self._told = now
+            if progress.blocked:
+                told = (
+                    "audit sink is refused; it will get everything when the receiver or the sink's settings are mended"
+                )
+            else:
+                told = "audit sink failed; it will get everything when it works again"
+            more = {"number": progress.refused} if progress.refused >= 0 else {}
+            _log.error(told, sink=self.name, error=problem, **more)
         progress.failing = problem
-        progress.updated = self._clock()
+        progress.updated = now
         try:
             self._cursor.write(progress)
         except OSError as failure:

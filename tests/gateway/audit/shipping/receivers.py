@@ -6,7 +6,7 @@ import gzip
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,10 +23,13 @@ class Request:
 
 @dataclass
 class HttpReceiver:
-    """``status`` is what it answers; ``requests`` what it took (answered with 2xx)."""
+    """``judge`` says what a request is answered with; ``requests`` is what it took (answered with 2xx)."""
 
     url: str = ""
     status: int = 200
+    """What everything is answered with, unless ``judge`` is another one."""
+    judge: Callable[[Request], int] | None = None
+    answer: bytes = b""
     requests: list[Request] = field(default_factory=list)
     refused: int = 0
 
@@ -47,14 +50,16 @@ def http_receiver() -> Iterator[HttpReceiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            status = receiver.status
+            request = Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            status = receiver.status if receiver.judge is None else receiver.judge(request)
             if status < 300:
-                receiver.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                receiver.requests.append(request)
             else:
                 receiver.refused += 1
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(receiver.answer)))
             self.end_headers()
+            self.wfile.write(receiver.answer)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -6,11 +6,15 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import zstandard
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from gateway import cli
 from gateway.audit.shipping.archive import ArchiveSink
 from gateway.audit.shipping.cursor import FOLDER, Cursor
 from gateway.audit.shipping.http import OtlpLogsSink, SplunkSink, WebhookSink
@@ -19,7 +23,8 @@ from gateway.audit.shipping.plugin import ShippingSinks
 from gateway.audit.shipping.process import make_shippers
 from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.shipping.syslog import SyslogSink
-from gateway.audit.sinks import AuditSink
+from gateway.audit.sinks import AuditSink, DeliveryRefused
+from gateway.audit.verify import verify
 from gateway.errors import AuditError, ConfigurationError
 from gateway.testing.servers.certificates import CertificateFiles, write_certificates
 from tests.gateway.audit.builders import CONTEXT, lines_of, open_log, statement, until
@@ -226,3 +231,152 @@ def test_options_that_make_no_sense_are_named(tmp_path, kind, options, complaint
 
 def test_options_do_not_leave_the_folder_unless_told_to(tmp_path):
     assert Options({"path": "x"}, tmp_path).path("path") == tmp_path / "x"
+
+
+# --- receivers that refuse --------------------------------------------------------------------------------------------
+
+
+def webhook(folder: Path, url: str) -> Shipper:
+    return shipper(folder, WebhookSink.from_options({"url": url}, folder))
+
+
+def test_a_receiver_that_takes_small_batches_only_gets_everything_once(tmp_path):
+    write_log(tmp_path / "audit", statements=700)
+    with http_receiver() as receiver:
+        receiver.judge = lambda request: 413 if request.body.count(b"\n") > 40 else 200
+        one = webhook(tmp_path, receiver.url)
+        drain(one)
+        one.close()
+        assert receiver.lines() == lines_of(tmp_path / "audit")
+    assert one.progress.failing == ""
+    assert one.progress.refused == -1
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_one_event_that_is_refused_stops_the_sink_at_that_event_until_the_receiver_is_mended(tmp_path, status):
+    write_log(tmp_path / "audit", statements=300)
+    expected = lines_of(tmp_path / "audit")
+    poison = expected[170]
+    with http_receiver() as receiver:
+        receiver.judge = lambda request: status if poison in request.body else 200
+        one = webhook(tmp_path, receiver.url)
+        with pytest.raises(DeliveryRefused):
+            drain(one)
+        assert receiver.lines() == expected[:170], "what it would take is not held up"
+        assert one.progress.refused == numbers([poison])[0]
+        receiver.judge = None
+        drain(webhook(tmp_path, receiver.url))
+        assert receiver.lines() == expected
+
+
+def test_an_event_that_is_refused_is_set_aside_by_somebody_and_by_nobody_else(tmp_path):
+    write_log(tmp_path / "audit", statements=60)
+    expected = lines_of(tmp_path / "audit")
+    poison, later = expected[20], expected[40]
+    command = ["audit", "set-aside", "sink", "--data-dir", str(tmp_path)]
+    stop = threading.Event()
+    with http_receiver() as receiver:
+        receiver.judge = lambda request: 400 if poison in request.body or later in request.body else 200
+        assert CliRunner().invoke(cli.app, command).exit_code == 2, "there is nothing to be set aside yet"
+        one = webhook(tmp_path, receiver.url)
+        thread = threading.Thread(target=one.run, args=(stop,))
+        thread.start()
+        try:
+            for event, number in ((poison, 1), (later, 2)):
+                expected.remove(event)
+                sequence = numbers([event])[0]
+                refused = (True, sequence)
+                while (one.progress.blocked, one.progress.refused) != refused:
+                    assert thread.is_alive()
+                    time.sleep(0.01)
+                listed = CliRunner().invoke(cli.app, ["audit", "sinks", "--data-dir", str(tmp_path)])
+                assert listed.exit_code == 1
+                assert f"event {sequence} is what it refuses" in listed.stdout
+                assert CliRunner().invoke(cli.app, command).exit_code == 0
+                while one.progress.set_aside != number:
+                    assert thread.is_alive()
+                    time.sleep(0.01)
+            until(lambda: len(receiver.lines()) == len(expected), 60)
+        finally:
+            stop.set()
+            thread.join(60)
+        assert receiver.lines() == expected
+    assert (tmp_path / "audit" / FOLDER / "sink.refused.jsonl").read_bytes() == poison + later
+    listed = CliRunner().invoke(cli.app, ["audit", "sinks", "--data-dir", str(tmp_path)])
+    assert (listed.exit_code, "2 set aside" in listed.stdout) == (0, True)
+    assert verify(tmp_path / "audit").ok
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_a_sink_whose_credentials_are_refused_waits_with_everything(tmp_path, status):
+    write_log(tmp_path / "audit", statements=300)
+    with http_receiver() as receiver:
+        receiver.status = status
+        one = webhook(tmp_path, receiver.url)
+        for _ in range(3):
+            with pytest.raises(DeliveryRefused) as refused:
+                one.step()
+            assert not refused.value.content
+        assert receiver.refused == 3, "smaller parts would be refused as well"
+        receiver.status = 200
+        drain(one)
+        assert receiver.lines() == lines_of(tmp_path / "audit")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_trouble_that_passes_is_no_refusal(tmp_path, status):
+    write_log(tmp_path / "audit", statements=1)
+    with http_receiver() as receiver:
+        receiver.status = status
+        with pytest.raises(AuditError) as failed:
+            webhook(tmp_path, receiver.url).step()
+    assert not isinstance(failed.value, DeliveryRefused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        (b"{}", True),
+        (b"", True),
+        (b"no JSON", True),
+        (b'{"partialSuccess": {}}', True),
+        (b'{"partialSuccess": {"rejectedLogRecords": "0", "errorMessage": "a warning"}}', True),
+        (b'{"partialSuccess": {"rejectedLogRecords": "1", "errorMessage": "too old"}}', False),
+        (b'{"partialSuccess": {"rejectedSpans": 2}}', False),
+    ],
+)
+def test_what_a_collector_refuses_in_part_did_not_arrive(tmp_path, answer, taken):
+    write_log(tmp_path / "audit", statements=1)
+    with http_receiver() as receiver:
+        receiver.answer = answer
+        one = shipper(tmp_path, OtlpLogsSink.from_options({"url": receiver.url}, tmp_path))
+        if taken:
+            drain(one)
+        else:
+            with pytest.raises(DeliveryRefused, match="partly refused"):
+                drain(one)
+    assert (one.progress.after >= 0) is taken
+
+
+def test_the_log_of_the_gateway_says_what_is_refused_and_that_it_works_again(tmp_path):
+    write_log(tmp_path / "audit", statements=3)
+    stop = threading.Event()
+    with http_receiver() as receiver:
+        receiver.status = 401
+        one = webhook(tmp_path, receiver.url)
+        thread = threading.Thread(target=one.run, args=(stop,))
+        with capture_logs() as logs:
+            thread.start()
+            until(lambda: one.progress.failures >= 2)
+            receiver.status = 403
+            until(lambda: "403" in one.progress.failing)
+            receiver.status = 200
+            until(lambda: one.progress.failing == "")
+            stop.set()
+            thread.join(60)
+    told = [(item["log_level"], item["event"].partition(";")[0], item.get("error", "")[-5:]) for item in logs]
+    assert told == [
+        ("error", "audit sink is refused", "401: "),
+        ("error", "audit sink is refused", "403: "),
+        ("info", "audit sink works again", ""),
+    ], "once for each thing that is wrong"

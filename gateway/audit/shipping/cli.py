@@ -1,0 +1,67 @@
+"""``querygate audit sinks`` and ``set-aside``: how the sinks get on, and what to do about one that does not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.audit.places import ConfigOption, DataDirOption, directory_of, failed
+from gateway.audit.shipping.cursor import FOLDER, Cursor, Progress, refused_file, wish_file
+from gateway.errors import AuditError
+
+
+def sinks(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """How far the sinks have come that read the log, and what is wrong with those that do not get on.
+
+    Exits with 1 where the receiver of one refuses: somebody has to mend it, or the sink's settings.
+
+    Examples:
+
+        querygate audit sinks -c querygate.yaml
+    """
+    folder = directory_of(config, data_dir) / FOLDER
+    refuses = False
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found = Cursor(folder, path.stem).read() or Progress()
+        except AuditError as error:
+            raise failed(str(error)) from None
+        refuses = refuses or found.blocked
+        state = "refused" if found.blocked else "failing" if found.failing else "ok"
+        aside = f", {found.set_aside} set aside" if found.set_aside else ""
+        typer.echo(f"{path.stem}: {state}, {found.delivered} delivered up to event {found.after}{aside}")
+        if found.failing:
+            typer.echo(f"    {found.failing}")
+        if found.refused >= 0:
+            typer.echo(f"    event {found.refused} is what it refuses: querygate audit set-aside {path.stem}")
+    if refuses:
+        raise typer.Exit(1)
+
+
+def set_aside(
+    sink: Annotated[str, typer.Argument(help="The sink's name, as `querygate audit sinks` shows it.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let a sink go on behind the one event that its receiver refuses.
+
+    The event is written to `audit/shipping/SINK.refused.jsonl` with the sink's next attempt, half a minute later at
+    most. It stays in the log itself, whatever becomes of that file.
+
+    Examples:
+
+        querygate audit set-aside siem -c querygate.yaml
+    """
+    folder = directory_of(config, data_dir) / FOLDER
+    cursor = Cursor(folder, sink)
+    try:
+        found = cursor.read()
+        if found is None:
+            raise failed(f"{folder}: there is no sink of the name {sink}")
+        if found.refused < 0:
+            raise failed(f"{sink}: there is no event that its receiver refuses")
+        wish_file(cursor.path).write_text(str(found.refused))
+    except (AuditError, OSError) as error:
+        raise failed(str(error)) from None
+    typer.echo(f"event {found.refused} is set aside with the next attempt: {refused_file(cursor.path)}")

@@ -18,7 +18,13 @@ import structlog
 
 from gateway.domain.resource import Resource
 from gateway.domain.statement import ColumnRef, ObjectRef
-from gateway.errors import GatewayError
+from gateway.errors import (
+    GatewayError,
+    UpstreamAuthenticationError,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from gateway.policy.paths import WHOLE, LabelledPath
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView
@@ -177,7 +183,7 @@ class Databases:
             began = self._clock()
             changes = database.changes  # one that comes while we read leaves the database stale
             try:
-                catalog = await self._read(database.resource, database.name)
+                catalog = await self._read_twice(database)
                 labels = await self._classify(database.resource, catalog)
             except GatewayError as error:
                 database.failure, database.failed_at = error, self._clock()
@@ -186,6 +192,16 @@ class Databases:
             database.use(catalog, labels, changes)
             database.read_at = began
             self._known[database.resource.name, database.name] = database
+
+    async def _read_twice(self, database: Database) -> CatalogView:
+        """The catalog. A database that answers with an error is asked again: what it listed may be gone meanwhile."""
+        try:
+            return await self._read(database.resource, database.name)
+        except (UpstreamUnavailable, UpstreamTimeout, UpstreamAuthenticationError):
+            raise
+        except UpstreamError as error:
+            _log.info("reading the catalog again", resource=database.resource.name, error=str(error))
+            return await self._read(database.resource, database.name)
 
     async def try_refresh(self, database: Database) -> None:
         """As ``refresh``, for callers who can go on without."""

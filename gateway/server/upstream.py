@@ -157,7 +157,10 @@ class Upstreams:
         def introspect(handle: UpstreamHandle) -> Exchange:
             return adapter.introspect(resource, credentials, database, handle)
 
-        catalog: CatalogView = await self.exchange(resource, adapter, introspect, doing="reading the catalog")
+        try:
+            catalog: CatalogView = await self.exchange(resource, adapter, introspect, doing="reading the catalog")
+        except (ValueError, LookupError) as error:
+            raise UpstreamError(f"the catalog of resource {resource.name} makes no sense: {error}") from error
         return catalog
 
     async def exchange(

@@ -13,7 +13,7 @@ import pytest
 from gateway.databases import RETRY_PAUSE, Database, Databases
 from gateway.domain.resource import Resource
 from gateway.domain.statement import ColumnRef, ObjectRef
-from gateway.errors import UpstreamUnavailable
+from gateway.errors import UpstreamError, UpstreamUnavailable
 from gateway.policy.compile import compile_policies
 from gateway.policy.labels import Classification
 from gateway.policy.snapshot import Snapshot
@@ -44,6 +44,8 @@ class World:
 
     version: str = "1"
     down: bool = False
+    stumbles: int = 0
+    """Readings that the server will answer with an error."""
     readings: int = 0
     now: float = 100.0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +69,9 @@ class World:
         await self.gate.wait()
         if self.down:
             raise UpstreamUnavailable("down")
+        if self.stumbles:
+            self.stumbles -= 1
+            raise UpstreamError("the server answered with an error")
         return FakeCatalog(version)
 
     async def _classify(self, resource: Resource, catalog: object) -> Mapping[ColumnRef, frozenset[str]]:
@@ -259,3 +264,18 @@ def test_which_objects_may_have_labelled_columns() -> None:
         assert database.has_columns_labelled(unknown, masked)
     database.changed()
     assert database.has_columns_labelled(ObjectRef("public", "orders"), masked)
+
+
+def test_a_server_that_stumbles_over_a_change_is_asked_again() -> None:
+    async def story() -> None:
+        world = World(stumbles=1)
+        database = world.databases.get(SHOP, "shop")
+        await world.databases.refresh(database)
+        assert (version_of(database), world.readings) == ("1", 2)
+        database.changed()
+        world.stumbles = 2
+        with pytest.raises(UpstreamError):
+            await world.databases.refresh(database)
+        assert world.readings == 4, "but not for ever"
+
+    asyncio.run(story())

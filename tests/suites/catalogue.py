@@ -31,6 +31,8 @@ class Suite:
     variables: Callable[[Endpoint], Mapping[str, str]] = lambda endpoint: endpoint.variables()
     server: str = "postgres"
     """The kind of server: ``postgres`` or ``mongodb``."""
+    patience: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Texts to replace in files of the suite: how long its own set-up waits for an answer, and nothing else."""
     databases: Mapping[str, str] = field(default_factory=dict)
     """Databases to create, each with a script to run in it; ``postgres`` exists already."""
 
@@ -79,6 +81,10 @@ def _pymongo(endpoint: Endpoint) -> Mapping[str, str]:
     }
 
 
+_MOTOR_FILES = (
+    *(f"asyncio_tests/test_asyncio_{name}" for name in ("basic", "collection", "await", "session", "gridfsbucket")),
+    *(f"tornado_tests/test_motor_{name}" for name in ("collection", "database", "session", "transaction", "grid_file")),
+)
 _PYMONGO_FILES = ("collection", "cursor", "database", "bulk", "grid_file")
 
 
@@ -134,5 +140,17 @@ SUITES: tuple[Suite, ...] = (
         extras=("pytest-asyncio",),
         variables=_pymongo,
         server="mongodb",
+    ),
+    Suite(
+        name="motor",
+        distribution="motor",
+        targets=("test/asyncio_tests", "test/tornado_tests", "--ignore-glob=*_encryption.py"),
+        bounded=tuple(f"test/{name}.py" for name in _MOTOR_FILES),
+        keep=("test",),
+        requirements=("motor", "pymongo"),
+        extras=("mockupdb", "tornado", "aiohttp", "setuptools<81"),
+        variables=_pymongo,
+        server="mongodb",
+        patience={"test/test_environment.py": {"TimeoutMS = 100\n": "TimeoutMS = 1000\n"}},
     ),
 )

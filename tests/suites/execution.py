@@ -84,6 +84,11 @@ def _lay_out(suite: Suite, folder: Path) -> Path:
     for name in suite.keep:
         if (source / name).exists():
             shutil.move(source / name, place / name)
+    for name, changes in suite.patience.items():
+        text = (place / name).read_text()
+        for before, after in changes.items():
+            text = text.replace(before, after)
+        (place / name).write_text(text)
     shutil.rmtree(folder / "source")
     shutil.copy(_RECORDER, folder / "recorder.py")
     return place

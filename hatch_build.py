@@ -61,6 +61,7 @@ TYPED = (
     "plugins/mysql/gateway_mysql/statements.py",
     "plugins/mysql/gateway_mysql/wire/codec.py",
     "plugins/mysql/gateway_mysql/wire/commands.py",
+    "plugins/mysql/gateway_mysql/wire/compression.py",
     "plugins/mysql/gateway_mysql/wire/messages.py",
     "plugins/postgres/gateway_postgres/changes.py",
     "plugins/postgres/gateway_postgres/metering.py",

@@ -110,6 +110,17 @@ class CatalogChanged:
     """A schema change went through: what is known of the database is out of date."""
 
 
+@dataclass(slots=True, eq=False)
+class GoOn:
+    """There is more of what a side has sent than the relay unpacks at once, since packed bytes may stand for many.
+
+    Hand the relay ``b""`` from that side as soon as the other side takes bytes. Until then ``wants_downstream`` (or
+    ``wants_upstream``) is False.
+    """
+
+    downstream: bool
+
+
 # --- questions: each is answered by one call of Relay.answer -------------------------------------------------------
 
 
@@ -256,5 +267,6 @@ Effect = (
     | BeginAgain
     | CatalogChanged
     | WithdrawApproval
+    | GoOn
     | Ask
 )

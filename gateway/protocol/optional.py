@@ -125,7 +125,7 @@ class Estimator(Protocol):
 class ServerSpeaksFirst(Protocol):
     """A protocol in which the database greets before anything else, and what is asked for before TLS binds."""
 
-    def upstream_greeting(self, options: Hashable, *, tls: bool) -> Preamble:
+    def upstream_greeting(self, resource: Resource, options: Hashable, *, tls: bool) -> Preamble:
         """Takes the place of ``upstream_preamble``; what it returns (or gives to ``StartTls``) becomes
         ``UpstreamHandle.greeting``. ``options`` are those of ``AskOpen``, None for the gateway's own connections."""
 

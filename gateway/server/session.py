@@ -37,6 +37,7 @@ from gateway.protocol.effects import (
     CatalogChanged,
     Close,
     Effect,
+    GoOn,
     Identified,
     Record,
     RecordSession,
@@ -99,6 +100,8 @@ class Session:
         "_held_up",
         "_host",
         "_loop",
+        "_more_down",
+        "_more_up",
         "_patience",
         "_up_linger",
         "_up_paused",
@@ -169,6 +172,9 @@ class Session:
         """The end of the login's time, or of a vanished client's."""
         self._down_linger: asyncio.TimerHandle | None = None
         self._up_linger: asyncio.TimerHandle | None = None
+        self._more_down = False
+        """The relay has more of the client's bytes, to be taken when the database takes what comes of it."""
+        self._more_up = False
         self._cancel_key: bytes | None = None
         self._held_up: list[Bytes] | None = None
         """For the database, before what waits for the disk."""
@@ -301,6 +307,11 @@ class Session:
                             self.scope.database.changed()
                     case BeginAgain():
                         again = effect
+                    case GoOn():
+                        if effect.downstream:
+                            self._more_down = True
+                        else:
+                            self._more_up = True
                     case Watching():
                         if not self.open:
                             _cancel(self._patience)
@@ -371,6 +382,12 @@ class Session:
         if stop is not self._up_paused and self.upstream is not None and not self.upstream.is_closing():
             self._up_paused = stop
             (self.upstream.pause_reading if stop else self.upstream.resume_reading)()
+        if self._more_down and not self.upstream_full:
+            self._more_down = False
+            self._loop.call_soon(self.from_client, b"")
+        if self._more_up and not self.downstream_full:
+            self._more_up = False
+            self._loop.call_soon(self.from_database, b"")
 
     def give_client_to(self, successor: Session) -> bool:
         """Hand the client over to a session that has just been made. False where there is no client any more."""

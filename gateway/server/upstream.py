@@ -128,7 +128,7 @@ class Upstreams:
         context = self._context(resource)
         sock = await _open_socket(loop, resource.host, resource.port)
         try:
-            negotiated = await negotiate(sock, _preamble(adapter, options, tls=context is not None))
+            negotiated = await negotiate(sock, _preamble(adapter, resource, options, tls=context is not None))
             transport, protocol = await loop.create_connection(
                 factory,
                 sock=sock,
@@ -236,9 +236,9 @@ class Upstreams:
             transport.abort()
 
 
-def _preamble(adapter: ProtocolAdapter, options: Hashable, *, tls: bool) -> Preamble:
+def _preamble(adapter: ProtocolAdapter, resource: Resource, options: Hashable, *, tls: bool) -> Preamble:
     if isinstance(adapter, ServerSpeaksFirst):
-        return adapter.upstream_greeting(options, tls=tls)
+        return adapter.upstream_greeting(resource, options, tls=tls)
     return adapter.upstream_preamble(tls=tls)
 
 

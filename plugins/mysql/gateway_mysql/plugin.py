@@ -29,6 +29,7 @@ from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_MYSQL_RESOLUTION, MySqlResolution
 from gateway_mysql.catalog import CATALOG_QUERIES, build_catalog
 from gateway_mysql.known import KnownServers
+from gateway_mysql.options import UpstreamOptions
 from gateway_mysql.relay import MySqlRelay
 from gateway_mysql.sampling import sample
 from gateway_mysql.session import PROBE, read_probe
@@ -112,23 +113,15 @@ class MySqlAdapter:
 
     def upstream_preamble(self, *, tls: bool) -> Preamble:
         """Not used: the server speaks first."""
-        return self.upstream_greeting(None, tls=tls)
+        return _greeted(_OWN.capabilities, UpstreamOptions(), tls=tls)
 
-    def upstream_greeting(self, options: Hashable, *, tls: bool) -> Preamble:
+    def upstream_greeting(self, resource: Resource, options: Hashable, *, tls: bool) -> Preamble:
         """Read the greeting, and ask for TLS, which the server must offer. ``options`` are capabilities."""
-        header = yield ReadExactly(HEADER)
-        payload = yield ReadExactly(int.from_bytes(header[:3], "little"))
-        if payload[:1] == bytes((ERR,)):
-            raise refusal(Err.decode(payload))
-        greeting = Greeting.decode(payload)
-        if tls:
-            if not greeting.capabilities & Capability.SSL:
-                raise UpstreamError("the database does not offer TLS, which the resource's configuration demands")
-            wanted = options if isinstance(options, Capability) else _OWN.capabilities
-            flags = possible(wanted, greeting.capabilities)
-            yield Write(packet(SslRequest(flags, MAX_PACKET, UTF8MB4).encode(), 1))
-            yield StartTls(initial=payload)
-        return payload
+        settings = UpstreamOptions.read(resource.parameters)
+        if isinstance(options, Capability):
+            return _greeted(options, settings, tls=tls)
+        # The gateway's own connections are over in no time: they are never compressed.
+        return _greeted(_OWN.capabilities, UpstreamOptions(), tls=tls)
 
     def introspect(
         self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
@@ -176,6 +169,21 @@ class MySqlAdapter:
     def create_analyser(self) -> StatementAnalyser:
         """The shared SQL analysis in the mysql dialect."""
         return _Analyser()
+
+
+def _greeted(wanted: Capability, settings: UpstreamOptions, *, tls: bool) -> Preamble:
+    header = yield ReadExactly(HEADER)
+    payload = yield ReadExactly(int.from_bytes(header[:3], "little"))
+    if payload[:1] == bytes((ERR,)):
+        raise refusal(Err.decode(payload))
+    greeting = Greeting.decode(payload)
+    if tls:
+        if not greeting.capabilities & Capability.SSL:
+            raise UpstreamError("the database does not offer TLS, which the resource's configuration demands")
+        flags = possible(wanted | settings.choose(greeting.capabilities), greeting.capabilities)
+        yield Write(packet(SslRequest(flags, MAX_PACKET, UTF8MB4).encode(), 1))
+        yield StartTls(initial=payload)
+    return payload
 
 
 class _Analyser:

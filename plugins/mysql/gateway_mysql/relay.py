@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -25,7 +26,9 @@ from gateway.protocol.effects import (
     AskPlan,
     AskRuling,
     BeginAgain,
+    Close,
     Effect,
+    GoOn,
     SendDownstream,
     SendUpstream,
 )
@@ -33,11 +36,13 @@ from gateway_mysql.core import QUIT_COMMAND, Core
 from gateway_mysql.results import ServerStream, lost
 from gateway_mysql.startup import Beginning, Startup
 from gateway_mysql.statements import ClientStream
-from gateway_mysql.wire.compression import Compression
+from gateway_mysql.wire.compression import Compression, ServerCompression
 from gateway_mysql.wire.handshake import fresh_nonce
 
 MAX_HELD = 64 * 1024
 """Bytes of the client that may wait inside the relay before it is no longer read, so that its hanging up is noticed."""
+_TURN: Final = 1024 * 1024
+"""Bytes that are unpacked before the driver sees to it that they go somewhere; one frame may be 16 MiB more."""
 
 StartupEvent = Callable[[Startup], None]
 
@@ -50,9 +55,12 @@ class MySqlRelay:
         "_client",
         "_compression",
         "_core",
+        "_more_down",
+        "_more_up",
         "_private_key",
         "_server",
         "_startup",
+        "_upstream_compression",
         "cancel_key",
         "threads",
         "upstream_cancel_key",
@@ -74,6 +82,11 @@ class MySqlRelay:
         self._client: ClientStream | None = None
         self._server: ServerStream | None = None
         self._compression: Compression | None = None if again is None else again.compression
+        """What the client's side is compressed by."""
+        self._upstream_compression: ServerCompression | None = None
+        self._more_down = False
+        """More of the client's frames are there than were unpacked at once."""
+        self._more_up = False
 
     @property
     def idle(self) -> bool:
@@ -81,19 +94,24 @@ class MySqlRelay:
         core, client = self._core, self._client
         if core is None or client is None or client.blocked or client.held.size:
             return False
+        if self._compression is not None and self._compression.held:
+            return False
         return not core.tracker.in_transaction
 
     @property
     def wants_downstream(self) -> bool:
         """Whether the client should be read from."""
         client = self._client
-        return client is None or client.held.size < MAX_HELD or not client.blocked
+        if client is None:
+            return True
+        packed = 0 if self._compression is None else self._compression.held
+        return not self._more_down and (client.held.size + packed < MAX_HELD or not client.blocked)
 
     @property
     def wants_upstream(self) -> bool:
         """Whether the database should be read from."""
         core = self._core
-        return core is None or core.ask_up is None
+        return core is None or (core.ask_up is None and not self._more_up)
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -101,21 +119,77 @@ class MySqlRelay:
         """Take bytes from the client."""
         client, core = self._client, self._core
         if client is None or core is None:
-            return self._start_up(lambda startup: startup.receive_downstream(self._decoded(data)))
+            return self._start_up(lambda startup: self._begin(startup, data))
         return self._receive(core, client, data)
+
+    def _begin(self, startup: Startup, data: bytes) -> None:
+        """Take bytes of a client that is logging in, which is compressed if it did so before."""
+        compression = self._compression
+        if compression is None:
+            startup.receive_downstream(data)
+            return
+        compression.feed(data)
+        startup.receive_downstream(b"")
+        while not startup.over and (plain := compression.take()) is not None:
+            startup.receive_downstream(plain)
 
     def _receive(self, core: Core, client: ClientStream, data: bytes, *, plain: bool = False) -> list[Effect]:
         """Take bytes of an open session; ``plain`` says that no compression is around them any more."""
         if core.closed or core.abandoned:
             return []
         try:
-            client.receive(data if plain else self._decoded(data))
+            if self._compression is None or plain:
+                client.receive(data)
+            else:
+                self._compression.feed(data)
         except GatewayError as error:
             self._fail(core, error)
         return self._take(core)
 
-    def _decoded(self, data: bytes) -> bytes:
-        return data if self._compression is None else self._compression.decode(data)
+    def _unpack(self, core: Core, packed: list[Effect]) -> None:
+        """Take what is compressed, frame by frame, as far as it has its turn. ``packed`` gets finished effects."""
+        upstream, compression = self._upstream_compression, self._compression
+        if upstream is not None and self._server is not None:
+            self._more_up = self._unpack_answer(core, self._server, upstream)
+            if self._more_up:
+                core.effects.append(GoOn(downstream=False))
+        if compression is not None and self._client is not None:
+            self._more_down = self._unpack_commands(core, self._client, compression, packed)
+            if self._more_down:
+                core.effects.append(GoOn(downstream=True))
+
+    @staticmethod
+    def _unpack_answer(core: Core, server: ServerStream, compression: ServerCompression) -> bool:
+        """Give the server's frames to whom they are for; whether there are more for the next turn."""
+        taken = 0
+        while not core.closed and core.ask_up is None:
+            if taken >= _TURN and compression.ready:
+                return True
+            data = compression.take()
+            if data is None:
+                return False
+            taken += len(data)
+            server.receive(data)
+        return False
+
+    def _unpack_commands(
+        self, core: Core, client: ClientStream, compression: Compression, packed: list[Effect]
+    ) -> bool:
+        """The same of the client's, of which none has its turn while an earlier command is not answered."""
+        taken = 0
+        while not (core.closed or core.abandoned or client.blocked):
+            if taken >= _TURN and compression.ready:
+                return True
+            if core.effects:
+                # An answer's frames are numbered behind those of its own command.
+                packed += self._encoded(core.effects)
+                core.effects = []
+            data = compression.take()
+            if data is None:
+                return False
+            taken += len(data)
+            client.receive(data)
+        return False
 
     def receive_upstream(self, data: bytes) -> list[Effect]:
         """Take bytes from the database."""
@@ -125,7 +199,10 @@ class MySqlRelay:
         if core.closed:
             return []
         try:
-            server.receive(data)
+            if self._upstream_compression is None:
+                server.receive(data)
+            else:
+                self._upstream_compression.feed(data)
         except GatewayError as error:
             self._fail(core, error)
         return self._take(core)
@@ -234,8 +311,10 @@ class MySqlRelay:
         # What came after an earlier login has been decoded already.
         plain = self._compression is not None
         self._compression = startup.compression
+        self._upstream_compression = startup.upstream_compression
         self.threads = (startup.thread, startup.upstream_thread)
         self.upstream_cancel_key = startup.upstream_thread.to_bytes(4, "little")
+        effects += self._take(core)
         if startup.upstream_rest:
             effects += self.receive_upstream(startup.upstream_rest)
         rest = startup.take_downstream()
@@ -255,6 +334,12 @@ class MySqlRelay:
             core.effects.append(AskCancelUpstream())
 
     def _take(self, core: Core) -> list[Effect]:
+        packed: list[Effect] = []
+        if self._compression is not None or self._upstream_compression is not None:
+            try:
+                self._unpack(core, packed)
+            except GatewayError as error:
+                self._fail(core, error)
         effects, core.effects = core.effects, []
         if core.again is not None and self._beginning is not None and self._client is not None:
             again = self._beginning.again(
@@ -263,16 +348,26 @@ class MySqlRelay:
             core.again = None
             settings, key = core.settings, self._private_key
             effects.append(BeginAgain(lambda session: MySqlRelay(replace(settings, session_id=session), key, again)))
-        return self._encoded(effects)
+        return packed + self._encoded(effects) if packed else self._encoded(effects)
 
     def _encoded(self, effects: list[Effect]) -> list[Effect]:
-        compression = self._compression
-        if compression is None:
+        compression, upstream = self._compression, self._upstream_compression
+        if compression is None and upstream is None:
             return effects
-        return [
-            SendDownstream(compression.encode(bytes(effect.data))) if isinstance(effect, SendDownstream) else effect
-            for effect in effects
-        ]
+        packed: list[Effect] = []
+        for effect in effects:
+            if compression is not None and isinstance(effect, SendDownstream):
+                if frames := compression.pack(bytes(effect.data)):
+                    packed.append(SendDownstream(frames))
+            elif compression is not None and isinstance(effect, Close):
+                if rest := compression.rest():
+                    packed.append(SendDownstream(rest))
+                packed.append(effect)
+            elif upstream is not None and isinstance(effect, SendUpstream):
+                packed.append(SendUpstream(upstream.command(bytes(effect.data))))
+            else:
+                packed.append(effect)
+        return packed
 
 
 def _as_error(result: object) -> GatewayError:

@@ -41,6 +41,7 @@ from gateway.protocol.effects import (
 )
 from gateway_mysql.core import Core
 from gateway_mysql.errors import err_payload
+from gateway_mysql.options import UpstreamOptions
 from gateway_mysql.routing import Route, route
 from gateway_mysql.wire.auth import Clear, Proved, Refused, Say, Sha2Exchange, Step
 from gateway_mysql.wire.capabilities import (
@@ -50,7 +51,7 @@ from gateway_mysql.wire.capabilities import (
     Capability,
     asked,
 )
-from gateway_mysql.wire.compression import Compression
+from gateway_mysql.wire.compression import Compression, ServerCompression
 from gateway_mysql.wire.handshake import MAX_LOGIN_PAYLOAD, ChangeUser, Greeting, HandshakeResponse
 from gateway_mysql.wire.messages import Ok, without_session_state
 from gateway_mysql.wire.packets import PacketBuffer, packet
@@ -134,6 +135,8 @@ class Startup:
         self.upstream_rest = b""
         self.compression: Compression | None = None
         """What the client's side is compressed by from now on."""
+        self.upstream_compression: ServerCompression | None = None
+        """The same of the database's side."""
         self._again = again
         if again is not None:
             self._greeting = again.greeting
@@ -142,6 +145,11 @@ class Startup:
             self._phase = Phase.AGAIN
             self._buffer.sequence = 1
             self._buffer.feed(again.ahead)
+
+    @property
+    def over(self) -> bool:
+        """Whether the login came to an end, good or bad."""
+        return self._phase is Phase.OVER
 
     @property
     def beginning(self) -> Beginning:
@@ -321,7 +329,9 @@ class Startup:
         wanted = self._options()
         if missing := self._flags() & (RELAYED | MARIADB_RELAYED) & ~greeting.capabilities:
             raise UnsupportedFeature(f"the database server lacks what the client was promised: {missing!r}")
-        options = LoginOptions(wanted, response.charset or UTF8MB4, response.attributes)
+        settings = UpstreamOptions.read(opened.resource.parameters)
+        wanted |= settings.choose(greeting.capabilities)
+        options = LoginOptions(wanted, response.charset or UTF8MB4, response.attributes, settings.level)
         # Where neither the client nor the configuration names a database, none is selected.
         database = opened.database if self._route.database or opened.resource.database else ""
         credentials = opened.credentials
@@ -356,9 +366,11 @@ class Startup:
             # A client that can do both is expected to use zlib.
             zstd = not flags & Capability.COMPRESS
             self.compression = Compression(zstd=zstd, level=response.zstd_level)
+        packed = login.capabilities & (Capability.COMPRESS | Capability.ZSTD)
+        if packed:
+            level = UpstreamOptions.read(opened.resource.parameters).level
+            self.upstream_compression = ServerCompression(zstd=bool(packed & Capability.ZSTD), level=level)
         core.probe()
-        self.effects += core.effects
-        core.effects = []
         self.upstream_rest = login.leftover
         self._phase = Phase.OVER
         self.open = core

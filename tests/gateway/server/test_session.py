@@ -21,6 +21,7 @@ from gateway.protocol.effects import (
     AskCommit,
     BeginAgain,
     Close,
+    GoOn,
     Record,
     SendDownstream,
     SendUpstream,
@@ -320,6 +321,34 @@ def test_a_slow_side_stops_the_other() -> None:
         assert stage.client.calls == ["pause"], "the relay does not want more either"
 
     play(story)
+
+
+@pytest.mark.parametrize("downstream", [False, True])
+def test_a_relay_that_has_more_goes_on_when_the_other_side_takes_it(downstream: bool) -> None:
+    async def whole() -> None:
+        stage = Stage()
+        source: ClientProtocol | DatabaseProtocol = stage.from_database
+        target: ClientProtocol | DatabaseProtocol = stage.from_client
+        name, reader = "receive_upstream", stage.client
+        if downstream:
+            source, target, name, reader = target, source, "receive_downstream", stage.database
+        piece: SendUpstream | SendDownstream = SendUpstream(b"piece") if downstream else SendDownstream(b"piece")
+        target.pause_writing()
+        stage.relay.script[name] = [piece, GoOn(downstream=downstream)]
+        source.data_received(b"packed")
+        await asyncio.sleep(0.01)
+        assert reader.written == b"piece", "whoever takes nothing gets nothing more"
+        stage.relay.script[name] = [piece]
+        target.resume_writing()
+        await asyncio.sleep(0.01)
+        assert reader.written == b"piecepiece"
+        stage.relay.script[name] = [piece, GoOn(downstream=downstream)]
+        source.data_received(b"packed")
+        stage.session.end(None)
+        await asyncio.sleep(0.01)
+        assert reader.written == b"piecepiecepiece", "and nothing after the end"
+
+    asyncio.run(whole())
 
 
 def test_when_a_slow_client_vanishes_the_database_is_heard_again() -> None:

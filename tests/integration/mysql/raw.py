@@ -17,9 +17,11 @@ from gateway_mysql.wire.packets import HEADER, packet
 from gateway_mysql.wire.upstream import UTF8MB4, LoginOptions, upstream_login
 from tests.fixtures.gateway import ADMIN, RESOURCE
 from tests.fixtures.mysql_gateway import MySqlGateway
+from tests.plugins.mysql.frames import unpacked
 
 _LONG_TYPE = struct.pack("<H", 3)
 _TYPES_FOLLOW = 128
+PACKED = Capability.COMPRESS | Capability.ZSTD
 
 
 class RawClient:
@@ -32,7 +34,7 @@ class RawClient:
         self.compression: Compression | None = None
         self._data = b""
         self.greeting = Greeting.decode(self.packet())
-        flags = asked(NEEDED | Capability.CONNECT_WITH_DB | wanted, tls=False, compress=wanted & Capability.COMPRESS)
+        flags = asked(NEEDED | Capability.CONNECT_WITH_DB | wanted, tls=False, compress=wanted & PACKED)
         options = LoginOptions(flags, UTF8MB4)
         login = upstream_login(self.greeting, user, password, database, options, tls=False)
         output = next(login)
@@ -43,8 +45,8 @@ class RawClient:
             except StopIteration as stop:
                 self.capabilities: Capability = stop.value.capabilities
                 break
-        if self.capabilities & Capability.COMPRESS:
-            self.compression = Compression()
+        if self.capabilities & PACKED:
+            self.compression = Compression(zstd=not self.capabilities & Capability.COMPRESS)
 
     @classmethod
     def connect(
@@ -90,7 +92,7 @@ class RawClient:
             piece = self.socket.recv(65536)
             if not piece:
                 raise EOFError
-            self._data += piece if self.compression is None else self.compression.decode(piece)
+            self._data += piece if self.compression is None else unpacked(self.compression, piece)
         data, self._data = self._data[:size], self._data[size:]
         return data
 

@@ -13,6 +13,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from gateway.testing.shop_mariadb import MariaDbShop
 from tests.fixtures.gateway import ADMIN
 from tests.fixtures.mysql_gateway import MySqlGateway
 
@@ -207,10 +208,9 @@ def _after_lengths(packet: bytes) -> int:
     return place
 
 
-@pytest.fixture(scope="module")
-def differential(plain_mysql_gateway: MySqlGateway) -> MySqlGateway:
+def set_up(shop: MariaDbShop) -> None:
+    """Make the database that the statements are about."""
     script, *procedures = SETUP.partition("CREATE PROCEDURE several")
-    shop = plain_mysql_gateway.shop
     connection = pymysql.connect(
         host="127.0.0.1", port=shop.server.port, user=shop.user, password=shop.password, client_flag=65536
     )
@@ -220,6 +220,11 @@ def differential(plain_mysql_gateway: MySqlGateway) -> MySqlGateway:
             pass
         for text in "".join(procedures).strip().split(";\nCREATE"):
             cursor.execute(text if text.startswith("CREATE") else "CREATE" + text)
+
+
+@pytest.fixture(scope="module")
+def differential(plain_mysql_gateway: MySqlGateway) -> MySqlGateway:
+    set_up(plain_mysql_gateway.shop)
     return plain_mysql_gateway
 
 

@@ -95,6 +95,10 @@ class Bed:
         self.more = more
         """What client and server can do beyond what all do here."""
         self.flags = CLIENT | more | (C.DEPRECATE_EOF if deprecate_eof else C(0))
+        self.offered = self.server_flags = SERVER | more
+        """What the gateway promises the client, and what the server can do."""
+        self.parameters: dict[str, str] = {}
+        """The resource's."""
         settings = RelaySettings(
             session_id="s",
             client_address="127.0.0.1:1",
@@ -152,9 +156,11 @@ class Bed:
             case AskLogin():
                 return Login(b"salt", 4096, (TOKEN,))
             case AskOpen():
-                greeting = Greeting(b"10.11.2-MariaDB", 7, NONCE, SERVER | self.more, 45, 2, NATIVE)
+                greeting = Greeting(b"10.11.2-MariaDB", 7, NONCE, self.server_flags, 45, 2, NATIVE)
                 return Opened(
-                    resource=Resource("shop-prod", "mysql", "127.0.0.1", 3306, database="shop"),
+                    resource=Resource(
+                        "shop-prod", "mysql", "127.0.0.1", 3306, database="shop", parameters=self.parameters
+                    ),
                     principal=ask.principal,
                     credentials=UpstreamCredentials("gateway", "secret"),
                     database="shop",
@@ -193,16 +199,20 @@ class Bed:
 
     def log_in(self, *, step: int = 0) -> None:
         """From the greeting to the answer of the first probe; nothing is left in ``down`` and ``up``."""
-        greeting = Greeting(b"x", 99, NONCE, SERVER | self.more, 45, 2, CACHING_SHA2)
+        greeting = Greeting(b"x", 99, NONCE, self.offered, 45, 2, CACHING_SHA2)
         self.client(packet(greeting.encode(), 0), step=step)
         proof = sha2_scramble(SECRET.encode(), NONCE)
         response = HandshakeResponse(self.flags, 1 << 24, 45, b"ana@example.com", proof, b"shop-prod", CACHING_SHA2)
         self.client(packet(response.encode(), 1), step=step)
         assert self.up, "nothing was sent to the server"
-        self.server(packet(Ok().encode(), 2), step=step)
+        self.accept(step=step)
         self.probe(step=step)
         assert self.down == packet(b"\1\3", 2) + packet(Ok().encode(), 3)
         self.down = self.up = b""
+
+    def accept(self, *, step: int = 0) -> None:
+        """The server accepts the gateway's login."""
+        self.server(packet(Ok().encode(), 2), step=step)
 
     def probe(self, *, step: int = 0) -> None:
         """The server answers the gateway's own question."""

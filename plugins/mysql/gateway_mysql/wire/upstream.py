@@ -15,6 +15,7 @@ from gateway_mysql.wire.auth import UpstreamExchange
 from gateway_mysql.wire.capabilities import NEEDED, Capability
 from gateway_mysql.wire.codec import Reader
 from gateway_mysql.wire.commands import Command
+from gateway_mysql.wire.compression import DEFAULT_LEVEL
 from gateway_mysql.wire.handshake import Greeting, HandshakeResponse
 from gateway_mysql.wire.messages import EOF, ERR, LOCAL_INFILE, OK, Err, Ok
 from gateway_mysql.wire.packets import FULL, PacketBuffer, packet
@@ -54,6 +55,7 @@ class LoginOptions:
     capabilities: Capability
     charset: int = UTF8MB4
     attributes: Mapping[bytes, bytes] = field(default_factory=dict)
+    zstd_level: int = DEFAULT_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def upstream_login(
             database=database.encode(),
             plugin=plugin,
             attributes=options.attributes,
+            zstd_level=options.zstd_level,
         )
         output: bytes = packet(response.encode(), sequence)
         buffer = PacketBuffer(max_payload=MAX_LOGIN, sequence=sequence + 1)

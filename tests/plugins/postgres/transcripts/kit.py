@@ -62,6 +62,7 @@ from gateway.protocol.effects import (
     CatalogChanged,
     Close,
     Effect,
+    GoOn,
     Identified,
     Record,
     RecordSession,
@@ -338,6 +339,8 @@ class Stage:
                     self._line("watching")
                 case BeginAgain():
                     self._line("begins again")
+                case GoOn():
+                    self._line("goes on")
                 case Identified():
                     proof = "" if effect.token is None else f" by token {effect.token.id}"
                     self._line(f"identified {effect.principal.name}{proof}")

@@ -1,4 +1,4 @@
-"""A gateway process in front of a real PostgreSQL, to be treated badly."""
+"""A gateway process in front of a real database, to be treated badly."""
 
 from __future__ import annotations
 
@@ -50,41 +50,26 @@ def prepare(server: PostgresServer) -> None:
     )
 
 
-class Bed:
-    """The configuration, the process, and ways to look at both."""
+class GatewayBed:
+    """The configuration, the process, and ways to look at both, whatever the database is."""
 
-    def __init__(self, folder: Path, server: PostgresServer) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = server
         self.port, self.admin_port = free_ports(2)
         self.path = folder / "querygate.yaml"
         self.gateway: GatewayProcess | None = None
         self.document: dict[str, Any] = {
-            "listeners": {"postgres": f"127.0.0.1:{self.port}"},
             "admin_api": f"127.0.0.1:{self.admin_port}",
             "data_dir": "./data",
             "tls": {"mode": "disable"},
-            "resources": [
-                {
-                    "name": RESOURCE,
-                    "protocol": "postgres",
-                    "address": f"127.0.0.1:{server.port}",
-                    "database": DATABASE,
-                    "credentials": {"username": ROLE, "password": {"env": "SHOP_PASSWORD"}},
-                    "tls": {"mode": "disable"},
-                    "environment": "production",
-                }
-            ],
             "principals": [
                 {"name": ANA, "groups": ["staff"], "token": {"env": "ANA_TOKEN"}},
                 {"name": BOB, "groups": ["staff"], "token": {"env": "BOB_TOKEN"}},
             ],
-            "classifications": [{"resource": RESOURCE, "label": "pii.email", "columns": ["public.people.email"]}],
             "policies": [{"name": "staff-may", "effect": "allow", "match": {"groups": ["staff"], "actions": ["*"]}}],
             "audit": {"min_free": "1MiB"},
             "limits": {"login_timeout": "2s", "drain_timeout": "10s"},
         }
-        self._opened: list[asyncpg.Connection] = []
 
     # --- the process --------------------------------------------------------------------------------------------
 
@@ -117,6 +102,72 @@ class Bed:
         """End the gateway, if a test has not."""
         if self.gateway is not None and self.gateway.running():
             self.gateway.kill()
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def memory(self) -> int:
+        """The gateway's private memory, bytes."""
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Private"))
+
+    def descriptors(self) -> int:
+        """Files and sockets that the gateway has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """What ``/health`` answers; 0 where nobody answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.admin_port}/health", timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+        except (URLError, ConnectionError):
+            return 0, {}
+
+    def log(self) -> str:
+        """All that the gateway printed."""
+        return self.path.with_name("gateway.log").read_text(errors="replace")
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every event in the audit."""
+        return [json.loads(found.line) for found in iter_events(self.folder / "data" / "audit", EventFilter())]
+
+    def outcomes(self, text: str) -> list[tuple[str, str]]:
+        """Outcome and error code of everything that the audit holds of a statement, in order."""
+        return [
+            (event["status_detail"], event.get("status_code", ""))
+            for event in self.audit()
+            if event.get("query_info", {}).get("query_string") == text
+        ]
+
+    def verify(self) -> subprocess.CompletedProcess[str]:
+        """``querygate audit verify``."""
+        return run_cli("audit", "verify", "--data-dir", str(self.folder / "data"))
+
+
+class Bed(GatewayBed):
+    """The same in front of a PostgreSQL."""
+
+    def __init__(self, folder: Path, server: PostgresServer) -> None:
+        super().__init__(folder)
+        self.server = server
+        self.document |= {
+            "listeners": {"postgres": f"127.0.0.1:{self.port}"},
+            "resources": [
+                {
+                    "name": RESOURCE,
+                    "protocol": "postgres",
+                    "address": f"127.0.0.1:{server.port}",
+                    "database": DATABASE,
+                    "credentials": {"username": ROLE, "password": {"env": "SHOP_PASSWORD"}},
+                    "tls": {"mode": "disable"},
+                    "environment": "production",
+                }
+            ],
+            "classifications": [{"resource": RESOURCE, "label": "pii.email", "columns": ["public.people.email"]}],
+        }
+        self._opened: list[asyncpg.Connection] = []
 
     # --- clients ------------------------------------------------------------------------------------------------
 
@@ -158,7 +209,7 @@ class Bed:
         command = [str(program) if program.exists() else "psql", "-XAtq", target, "-c", sql]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
-    # --- looking ------------------------------------------------------------------------------------------------
+    # --- looking behind the gateway's back ------------------------------------------------------------------------
 
     def upstream(self, sql: str, *, superuser: bool = False) -> str:
         """Ask the database behind the gateway's back."""
@@ -175,46 +226,6 @@ class Bed:
                 superuser=True,
             )
         )
-
-    def memory(self) -> int:
-        """The gateway's private memory, bytes."""
-        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Private"))
-
-    def descriptors(self) -> int:
-        """Files and sockets that the gateway has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def health(self) -> tuple[int, dict[str, Any]]:
-        """What ``/health`` answers; 0 where nobody answers."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self.admin_port}/health", timeout=5) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-        except (URLError, ConnectionError):
-            return 0, {}
-
-    def log(self) -> str:
-        """All that the gateway printed."""
-        return self.path.with_name("gateway.log").read_text(errors="replace")
-
-    def audit(self) -> list[dict[str, Any]]:
-        """Every event in the audit."""
-        return [json.loads(found.line) for found in iter_events(self.folder / "data" / "audit", EventFilter())]
-
-    def outcomes(self, text: str) -> list[tuple[str, str]]:
-        """Outcome and error code of everything that the audit holds of a statement, in order."""
-        return [
-            (event["status_detail"], event.get("status_code", ""))
-            for event in self.audit()
-            if event.get("query_info", {}).get("query_string") == text
-        ]
-
-    def verify(self) -> subprocess.CompletedProcess[str]:
-        """``querygate audit verify``."""
-        return run_cli("audit", "verify", "--data-dir", str(self.folder / "data"))
 
 
 ENVIRONMENT: Mapping[str, str] = {"SHOP_PASSWORD": PASSWORD, "ANA_TOKEN": TOKENS[ANA], "BOB_TOKEN": TOKENS[BOB]}

@@ -191,13 +191,14 @@ class Core:
         if pending is not None and pending.record is not None:
             self.finish(pending.record, Outcome.LOST)
 
-    def fail(self, error: GatewayError, sequence: int) -> None:
-        """End the session with a native error."""
+    def fail(self, error: GatewayError, sequence: int | None) -> None:
+        """End the session with a native error as packet ``sequence`` (None: there is no place for one)."""
         if self.closed:
             return
         self.closed = True
-        payload = err_payload(error, reference=self.session_id)
-        self.effects.append(SendDownstream(packet(payload, sequence)))
+        if sequence is not None:
+            payload = err_payload(error, reference=self.session_id)
+            self.effects.append(SendDownstream(packet(payload, sequence)))
         self.lose_everything()
         self.effects.append(Close(error))
 

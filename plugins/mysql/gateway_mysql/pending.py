@@ -118,6 +118,7 @@ class Pending:
         "mask_known",
         "meters",
         "muted",
+        "next",
         "outcome",
         "passed",
         "prepared",
@@ -170,6 +171,8 @@ class Pending:
         """Rows let through so far, for the row limit."""
         self.shift = 0
         """What is added to the server's sequence numbers, modulo 256."""
+        self.next = -1
+        """The number of the packet that comes next for the client, modulo 256; -1 while it got none."""
         self.muted = False
         """The client has been told that it is over: the rest of the answer is not for it."""
         self.outcome: GatewayError | None = None

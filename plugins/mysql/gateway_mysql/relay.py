@@ -33,7 +33,7 @@ from gateway.protocol.effects import (
     SendUpstream,
 )
 from gateway_mysql.core import QUIT_COMMAND, Core
-from gateway_mysql.results import ServerStream, lost
+from gateway_mysql.results import ServerStream
 from gateway_mysql.startup import Beginning, Startup
 from gateway_mysql.statements import ClientStream
 from gateway_mysql.wire.compression import Compression, ServerCompression
@@ -262,10 +262,10 @@ class MySqlRelay:
 
     def eof_upstream(self) -> list[Effect]:
         """The database hung up."""
-        core = self._core
-        if core is None:
+        core, server = self._core, self._server
+        if core is None or server is None:
             return self._start_up(lambda startup: startup.receive_upstream(b""))
-        lost(core)
+        server.lost()
         return self._take(core)
 
     def deadline_expired(self, token: int) -> list[Effect]:
@@ -327,9 +327,10 @@ class MySqlRelay:
             return
         running = core.pending is not None
         core.effects.append(SendUpstream(QUIT_COMMAND))
-        client = self._client
-        # An error between commands has the number 0, in an answer's place the first of it.
-        core.fail(error, client.sequence if client is not None and client.blocked else 0)
+        client, server = self._client, self._server
+        # An error between commands has the number 0.
+        sequence = 0 if client is None or server is None or not client.blocked else server.number
+        core.fail(error, sequence)
         if running:
             core.effects.append(AskCancelUpstream())
 

@@ -92,6 +92,33 @@ class ServerStream:
         if self._held.size:
             self._process(self._held.take())
 
+    @property
+    def number(self) -> int | None:
+        """The number of a packet that would come now, in the place of what is to come; None in the middle of one."""
+        pending, first = self._core.pending, self._client.sequence
+        if self._stream or self._continues:
+            return None
+        if pending is None:
+            return first
+        if pending.kind is _AFTER:
+            return pending.held[3] if pending.held else first
+        return first if pending.next < 0 else pending.next & 0xFF
+
+    def lost(self) -> None:
+        """The server hung up: tell the client, and end."""
+        core = self._core
+        if core.closed:
+            return
+        error = UpstreamUnavailable("the database closed the connection")
+        if core.abandoned or core.pending is None:
+            # A server that says nothing ends an idle session without a word, and so does the gateway.
+            core.closed = True
+            gone = core.abandoned
+            core.lose_everything()
+            core.effects.append(Close(None if gone else error))
+        else:
+            core.fail(error, self.number)
+
     # --- bytes --------------------------------------------------------------------------------------------------
 
     def _process(self, data: bytes) -> None:
@@ -111,6 +138,7 @@ class ServerStream:
                         if record is not None:
                             record.rows += count
                             record.bytes_out += stop - position
+                        pending.next = data[position + 3] + count
                         position = stop
                         continue
                 else:
@@ -123,8 +151,10 @@ class ServerStream:
                         forwarded = position = stop
                         continue
             elif pending is not None and pending.definitions and pending.definitions_pass:
+                number = data[position + 3]
                 position, count = scan_rows(data, position, size, core.eof_limit, pending.definitions)
                 if count:
+                    pending.next = number + count
                     pending.definitions -= count
                     if not pending.definitions and not pending.definitions_eof:
                         pending.stage = _ROWS
@@ -137,6 +167,7 @@ class ServerStream:
                     # A row that is not all there, which nobody looks into: it goes on as it comes.
                     if pending.record is not None:
                         pending.record.rows += 1
+                    pending.next = data[position + 3] + 1
                     position = self._pass_on(data, position)
                     continue
             if length > core.settings.limits.max_message:
@@ -153,8 +184,14 @@ class ServerStream:
             except _Incomplete as more:
                 self._hold(data, position, forwarded, more.need)
                 return
-            if outcome is None and pending is not None and pending.shift:
-                outcome = _renumbered(data[position:stop], pending.shift)
+            if pending is not None and (outcome is None or outcome):
+                pending.next = data[position + 3] + pending.shift + 1
+                if stop - position != HEADER + length:
+                    # The definitions of a result that is masked came with it.
+                    pending.next += pending.definitions
+                    pending.definitions = 0
+                if outcome is None and pending.shift:
+                    outcome = _renumbered(data[position:stop], pending.shift)
             if outcome is not None:
                 if position > forwarded:
                     effects.insert(before, SendDownstream(data[forwarded:position]))
@@ -301,6 +338,7 @@ class ServerStream:
             return self._cut(pending, error, data[start + 3]), end
         pending.mask_known = True
         pending.stage = _ROWS
+        pending.definitions = len(payloads) + (1 if last else 0)
         self._check_cursor(pending, last)
         if last and pending.undo is _TRANSACTION:
             return _renumbered(changes.as_shown(data[start:end], end - start - 2), pending.shift), end
@@ -489,6 +527,7 @@ class ServerStream:
             record.masked_cells += cells
             record.rows += count
             record.bytes_out += len(output)
+        pending.next = number + count + pending.shift
         if over is not None:
             following = data[stop + 3] if stop < len(data) else number + count
             cut = self._cut(pending, over, following)
@@ -651,22 +690,3 @@ def _renumbered(packets: bytes, shift: int) -> bytes:
 def _may_speak_of_masked(core: Core, ruling: Ruling | None) -> bool:
     """Whether the server's message may hold masked data; nothing is known of one without a ruling."""
     return core.masked if ruling is None else ruling.redact_messages
-
-
-def lost(core: Core) -> None:
-    """The server hung up: tell the client, and end."""
-    if core.closed:
-        return
-    error = UpstreamUnavailable("the database closed the connection")
-    pending = core.pending
-    if core.abandoned:
-        core.closed = True
-        core.lose_everything()
-        core.effects.append(Close(None))
-    elif pending is None:
-        # A server that says nothing ends an idle session without a word, and so does the gateway.
-        core.closed = True
-        core.lose_everything()
-        core.effects.append(Close(error))
-    else:
-        core.fail(error, 1)

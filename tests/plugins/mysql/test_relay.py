@@ -394,6 +394,32 @@ def test_a_client_that_leaves_ends_what_it_started() -> None:
     assert bed.outcomes() == ["failure"]
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@STEPS
+@EOFS
+def test_the_end_is_told_where_the_next_packet_would_be(step: int, deprecate_eof: bool, masked: bool) -> None:
+    """Clients take no packet that is numbered otherwise, and none in the middle of another."""
+    whole = Bed(masked=masked, deprecate_eof=deprecate_eof)
+    whole.log_in()
+    second = whole.rows(COLUMNS, ROWS, sequence=8 if deprecate_eof else 9)
+    answer = whole.rows(COLUMNS, ROWS, status=int(Status.MORE_RESULTS)) + second
+    for cut in range(len(answer)):
+        bed = Bed(masked=masked, deprecate_eof=deprecate_eof)
+        bed.log_in()
+        bed.client(query("SELECT 1; SELECT 2"))
+        bed.server(answer[:cut], step=step)
+        bed.run(bed.relay.eof_upstream())
+        assert bed.closed
+        assert bed.outcomes() == ["lost"]
+        found, rest = [], bed.down
+        while len(rest) >= 4 and len(rest) - 4 >= int.from_bytes(rest[:3], "little"):
+            stop = 4 + int.from_bytes(rest[:3], "little")
+            found.append((rest[3], rest[4]))
+            rest = rest[stop:]
+        assert [number for number, _ in found] == list(range(1, len(found) + 1))
+        assert (found[-1:] and found[-1][1] == 0xFF) is not bool(rest), (cut, found, rest)
+
+
 def test_a_server_that_leaves_in_the_middle_is_told() -> None:
     bed = Bed()
     bed.log_in()

@@ -13,84 +13,20 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from gateway.domain.approval import ApprovalRule
-from gateway.domain.decision import Effect, Mode
+from gateway.domain.decision import Effect
 from gateway.domain.masking import MaskSpec
-from gateway.domain.principal import Principal, PrincipalKind
-from gateway.domain.resource import Resource
 from gateway.domain.statement import ACTION_GROUPS, Action
 from gateway.policy.checks import check_document
+from gateway.policy.compiled import CompiledPolicy
 from gateway.policy.conditions import CelEngine, Condition, ConditionEngine, ConditionError
-from gateway.policy.documents import Approval, Limit, Match, PolicyDocument
+from gateway.policy.documents import Approval, Match, PolicyDocument
 from gateway.policy.globs import Globs, ObjectGlobs
 from gateway.policy.problems import PolicyProblems, Problem
+from gateway.policy.scopes import ScopeCache
 
 T = TypeVar("T")
 _ALL_ACTIONS: Final = frozenset(Action)
 _DEFAULT_ALLOWED: Final = ACTION_GROUPS["*"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CompiledPolicy:
-    """One policy. None in a matcher means that everything matches."""
-
-    name: str
-    effect: Effect
-    mode: Mode
-    message: str | None
-    principals: frozenset[str] | None
-    except_principals: frozenset[str]
-    kinds: frozenset[PrincipalKind] | None
-    groups: frozenset[str] | None
-    except_groups: frozenset[str]
-    resources: frozenset[str] | None
-    environments: frozenset[str] | None
-    resource_labels: Mapping[str, frozenset[str]] | None
-    protocols: frozenset[str] | None
-    actions: frozenset[Action]
-    objects: ObjectGlobs | None
-    functions: ObjectGlobs | None
-    labels: Globs | None
-    settings: Globs | None
-    condition: Condition | None
-    whole_session: bool
-    """Whether it speaks of the session as a whole: nothing in it looks at a statement."""
-    mask: MaskSpec | None
-    limit: Limit | None
-    approval: ApprovalRule | None
-    inference: bool
-    """False where a mask policy forbids to infer from labelled columns."""
-
-    @property
-    def volatile(self) -> bool:
-        """Whether the answer may differ between two equal requests."""
-        return self.condition is not None and "now" in self.condition.reads
-
-    @property
-    def counts_cells(self) -> bool:
-        """Whether it has a budget of labelled cells."""
-        return self.limit is not None and self.limit.budget is not None and self.limit.budget.cells is not None
-
-    def covers_principal(self, principal: Principal) -> bool:
-        """Whether who asks is matched, conditions aside."""
-        return (
-            (self.principals is None or principal.name in self.principals)
-            and (self.kinds is None or principal.kind in self.kinds)
-            and (self.groups is None or not self.groups.isdisjoint(principal.groups))
-            and principal.name not in self.except_principals
-            and self.except_groups.isdisjoint(principal.groups)
-        )
-
-    def covers_resource(self, resource: Resource) -> bool:
-        """Whether what is asked is matched, conditions aside."""
-        return (
-            (self.resources is None or resource.name in self.resources)
-            and (self.environments is None or resource.environment in self.environments)
-            and (self.protocols is None or resource.protocol in self.protocols)
-            and (
-                self.resource_labels is None
-                or all(resource.labels.get(key) in wanted for key, wanted in self.resource_labels.items())
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,99 +53,6 @@ class CompiledPolicySet:
     def holds(self) -> bool:
         """Whether a statement could have to wait for an approval."""
         return any(policy.approval is not None for policy in self.policies)
-
-
-class ScopeCache:
-    """Policies by who asks for what: the part of a match that does not depend on the statement.
-
-    A memo, not a state: an entry is a pure function of its key, and when it is full it starts afresh.
-    """
-
-    __slots__ = ("_entries", "_limit", "_policies")
-
-    def __init__(self, policies: Sequence[CompiledPolicy], *, limit: int = 4096) -> None:
-        self._policies = tuple(policies)
-        self._limit = limit
-        self._entries: dict[object, Scope] = {}
-
-    def __len__(self) -> int:
-        """How many scopes are remembered now."""
-        return len(self._entries)
-
-    def of(self, principal: Principal, resource: Resource) -> Scope:
-        """The policies that can matter for a principal on a resource."""
-        key = (
-            principal.name,
-            principal.kind,
-            principal.groups,
-            resource.name,
-            resource.protocol,
-            resource.environment,
-            frozenset(resource.labels.items()),
-        )
-        if (scope := self._entries.get(key)) is None:
-            scope = Scope(p for p in self._policies if p.covers_principal(principal) and p.covers_resource(resource))
-            remember(self._entries, key, scope, limit=self._limit)
-        return scope
-
-
-class Scope:
-    """The policies for one principal on one resource, split by what they do and by the actions that they look at."""
-
-    __slots__ = ("_by_actions", "_cells", "_masks", "allowing", "counting", "masking", "restricting")
-
-    def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
-        found = tuple(policies)
-        self.allowing = tuple(p for p in found if p.effect is Effect.ALLOW)
-        self.masking = tuple(p for p in found if p.effect is Effect.MASK)
-        self.restricting = tuple(p for p in found if p.effect not in (Effect.ALLOW, Effect.MASK))
-        self.counting = tuple(p for p in found if p.counts_cells)
-        self._cells: dict[frozenset[str], tuple[tuple[CompiledPolicy, frozenset[str]], ...]] = {}
-        self._by_actions: dict[frozenset[Action], tuple[tuple[CompiledPolicy, ...], tuple[CompiledPolicy, ...]]] = {}
-        self._masks: dict[frozenset[str], tuple[tuple[CompiledPolicy, frozenset[str]], ...]] = {}
-
-    def for_actions(self, actions: frozenset[Action]) -> tuple[tuple[CompiledPolicy, ...], tuple[CompiledPolicy, ...]]:
-        """Policies that may restrict and policies that may allow a statement with these actions."""
-        if (found := self._by_actions.get(actions)) is None:
-            unknown = Action.UNKNOWN in actions
-            found = (
-                tuple(p for p in self.restricting if unknown or not p.actions.isdisjoint(actions)),
-                tuple(p for p in self.allowing if not p.actions.isdisjoint(actions)),
-            )
-            remember(self._by_actions, actions, found, limit=1024)
-        return found
-
-    def masks(self, labels: frozenset[str]) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
-        """Mask policies with those of the labels that each is about."""
-        if (found := self._masks.get(labels)) is None:
-            found = _about(self.masking, labels)
-            remember(self._masks, labels, found, limit=256)
-        return found
-
-    def cells(self, labels: frozenset[str]) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
-        """Policies with a budget of cells, with those of the labels that each counts."""
-        if (found := self._cells.get(labels)) is None:
-            found = _about(self.counting, labels)
-            remember(self._cells, labels, found, limit=256)
-        return found
-
-
-def _about(
-    policies: Iterable[CompiledPolicy], labels: frozenset[str]
-) -> tuple[tuple[CompiledPolicy, frozenset[str]], ...]:
-    """Policies with those of the labels that each is about, if there are any."""
-    pairs = ((policy, policy.labels.select(labels)) for policy in policies if policy.labels is not None)
-    return tuple((policy, selected) for policy, selected in pairs if selected)
-
-
-K = TypeVar("K")
-
-
-def remember(memo: dict[K, T], key: K, value: T, *, limit: int) -> None:
-    """Put a value into a bounded memo; a full one is emptied, which costs time and never correctness."""
-    if len(memo) >= limit:
-        memo.clear()
-    memo[key] = value
 
 
 def compile_policies(

@@ -25,10 +25,12 @@ from gateway.domain.masking import MaskSpec
 from gateway.domain.principal import Principal
 from gateway.domain.statement import StatementFacts
 from gateway.policy.combine import smaller, strictest, unique
-from gateway.policy.compile import CompiledPolicy, CompiledPolicySet, Scope
+from gateway.policy.compile import CompiledPolicySet
+from gateway.policy.compiled import CompiledPolicy
 from gateway.policy.conditions import Bindings, CelInput, Condition
 from gateway.policy.documents import BudgetDocument
 from gateway.policy.facts import Coverage, StatementView
+from gateway.policy.scopes import Scope
 
 _WARNINGS: Final = {
     Effect.DENY: "a policy that is not enforced yet would refuse this statement",
@@ -162,7 +164,8 @@ def _decide(scope: Scope, request: AccessRequest, facts: StatementFacts, context
     changes: int | None = None
     budgets = set(_cell_budgets(scope, request, context.principal))
 
-    restricting, allowing = scope.for_actions(view.actions)
+    named = None if view.unsure else view.objects
+    restricting, allowing = scope.for_statement(view.actions, named)
     for policy in restricting:
         if not view.may_match(policy) or (answer := answers.ask(policy)) is False:
             continue

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.domain.decision import AccessRequest
 from gateway.domain.statement import Action, ObjectRef, StatementFacts
-from gateway.policy.compile import CompiledPolicy
+from gateway.policy.compiled import CompiledPolicy
 from gateway.policy.conditions import CelInput
 
 _READS: Final = frozenset({Action.READ, Action.COPY_OUT, Action.EXPLAIN, Action.CURSOR})

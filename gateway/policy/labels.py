@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.domain.statement import ColumnRef
-from gateway.policy.compile import remember
 from gateway.policy.globs import glob_regex
+from gateway.policy.memo import remember
 from gateway.policy.paths import WHOLE, LabelledPath, reached
 
 _ANYTHING: Final = "[^\0]*"

@@ -23,10 +23,11 @@ from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource
 from gateway.domain.statement import ColumnRef, ObjectRef
 from gateway.masking.guard import guard
-from gateway.policy.compile import CompiledPolicySet, compile_policies, remember
+from gateway.policy.compile import CompiledPolicySet, compile_policies
 from gateway.policy.documents import PolicyDocument
 from gateway.policy.evaluate import evaluate_chain, evaluate_session
 from gateway.policy.labels import LabelIndex
+from gateway.policy.memo import remember
 from gateway.policy.recorded import RecordedStatement
 
 GUARD: Final = "(masking guard)"

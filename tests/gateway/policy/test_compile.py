@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.domain.principal import Principal
-from gateway.policy.compile import ScopeCache
 from gateway.policy.documents import PolicyDocument
 from gateway.policy.problems import PolicyProblems
+from gateway.policy.scopes import ScopeCache
 from tests.gateway.policy.builders import ALLOW_ALL, SHOP, allow, deny, hold, limit, mask, policy_set
 
 

@@ -139,9 +139,21 @@ def naive(documents: list[dict[str, Any]], asked: AccessRequest, statement: Stat
     return Effect.REQUIRE_APPROVAL if held else Effect.ALLOW
 
 
+OTHERS = [
+    {
+        "name": f"other{number}",
+        "effect": "deny" if number % 2 else "allow",
+        "match": dict.fromkeys(["groups", "except_groups", "environments", "actions", "labels"]) | {"objects": [glob]},
+    }
+    for number, glob in enumerate(f"{schema}.{name}" for schema in ("c", "d", "*") for name in ["*", *"uvwpqrstmnop"])
+    if glob != "*.*"
+]
+"""So many, about other objects, that policies are looked up instead of asked one after the other."""
+
+
 @settings(max_examples=300, deadline=None)
 @given(
-    documents(),
+    st.tuples(documents(), st.sampled_from([[], OTHERS])).map(lambda parts: parts[0] + parts[1]),
     statements(),
     st.frozensets(st.sampled_from(["g1", "g2", "g3"])),
     st.frozensets(st.sampled_from(LABELS)),

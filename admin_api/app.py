@@ -46,6 +46,7 @@ def create_app(health: Callable[[], Health], context: Context | None = None, pla
 def _add_store(app: FastAPI, context: Context) -> None:
     from admin_api.explain.service import Explainer
     from admin_api.openapi import describe
+    from admin_api.proxies import TrustedProxies
     from admin_api.routers import ROUTERS
     from admin_api.store_errors import install_store_handlers
 
@@ -54,4 +55,6 @@ def _add_store(app: FastAPI, context: Context) -> None:
     app.state.fleet = context.fleet
     app.state.explainer = Explainer()
     install_store_handlers(app)
+    if context.settings.proxies is not None:
+        app.add_middleware(TrustedProxies, settings=context.settings.proxies)
     describe(app)

@@ -140,15 +140,12 @@ def admin_record(
 
 
 def client_address(request: Request) -> str:
-    """From where a request comes: the socket's peer, never what a header says."""
+    """From where a request comes: the socket's peer, or what a trusted proxy says (``admin_api.proxies``)."""
     client = request.client
-    return (
-        "unknown"
-        if client is None
-        else f"[{client.host}]:{client.port}"
-        if ":" in client.host
-        else (f"{client.host}:{client.port}")
-    )
+    if client is None:
+        return "unknown"
+    host = f"[{client.host}]" if ":" in client.host else client.host
+    return f"{host}:{client.port}" if client.port else host
 
 
 async def get_work(request: Request, context: ContextDep) -> AsyncIterator[Work]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,7 +20,7 @@ from pydantic import (
 
 from gateway.config.approvals import ApprovalsDocument
 from gateway.config.secrets import SecretField
-from gateway.config.settings import Durability
+from gateway.config.settings import Durability, Network
 from gateway.config.verifier import TokenField, VerifierField
 from gateway.domain.literals import Literals
 from gateway.domain.principal import PrincipalKind
@@ -284,6 +285,33 @@ class SecretReferencesDocument(Document):
     folder: Text | None = None
 
 
+def _network(value: object) -> Network:
+    """``10.0.0.0/8``, ``10.0.0.5`` or ``2001:db8::/32``. Raises ``ValueError`` for anything else, and for everybody."""
+    if not isinstance(value, str):
+        raise ValueError('not a network; write "10.0.0.0/8" or "10.0.0.5"')
+    network = ip_network(value)
+    if network.prefixlen == 0:
+        raise ValueError("that is everybody, so that everybody could claim any address; name the proxies")
+    return network
+
+
+class ProxiesDocument(Document):
+    """Proxies in front of the admin API that are believed where a request comes from. See ``ProxySettings``."""
+
+    trusted: Annotated[
+        tuple[
+            Annotated[
+                Network,
+                BeforeValidator(_network),
+                WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "10.0.0.5"]}),
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+    header: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+
+
 class ControlPlaneDocument(Document):
     """The store and the admin API's own security. See ``ControlPlaneSettings``."""
 
@@ -294,6 +322,7 @@ class ControlPlaneDocument(Document):
     refresh_token_ttl: Annotated[Duration, Field(ge=600, le=30 * 86400)] = 12 * 3600.0
     oidc: tuple[OidcDocument, ...] = ()
     plaintext: StrictBool = False
+    proxies: ProxiesDocument | None = None
     secrets: SecretReferencesDocument = SecretReferencesDocument()
 
 

@@ -37,6 +37,7 @@ from gateway.config.settings import (
     LimitSettings,
     LiteralSettings,
     OidcIssuer,
+    ProxySettings,
     SinkSettings,
     TlsMode,
     TlsSettings,
@@ -293,6 +294,7 @@ def resolve_control_plane(document: ControlPlaneDocument | None, resolver: Resol
         secret_variables=document.secrets.env,
         secret_folder=None if document.secrets.folder is None else resolver.folder / document.secrets.folder,
         plaintext=document.plaintext,
+        proxies=None if document.proxies is None else ProxySettings(document.proxies.trusted, document.proxies.header),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 """Host and port."""
+Network = IPv4Network | IPv6Network
 
 
 class TlsMode(StrEnum):
@@ -210,12 +212,21 @@ class OidcIssuer:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Proxies that are believed from where a request comes. ``header`` is the one that they write: no other is read."""
+
+    trusted: tuple[Network, ...]
+    header: str = "X-Forwarded-For"
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneSettings:
     """The store and the admin API's own security. Times are seconds.
 
     ``database`` None means SQLite in ``data_dir``; ``key`` None means a key that is made there. Documents in the store
     may name as secrets only environment variables that match ``secret_variables`` and files in ``secret_folder``.
-    ``plaintext``: the admin API is in clear on any address, because a proxy in front of it ends TLS.
+    ``plaintext``: the admin API is in clear on any address, because a proxy in front of it ends TLS. ``proxies`` None
+    means that a request comes from the socket's peer, whatever its headers say.
     """
 
     database: Secret | None = None
@@ -227,6 +238,7 @@ class ControlPlaneSettings:
     secret_variables: tuple[str, ...] = ("QUERYGATE_SECRET_*",)
     secret_folder: Path | None = None
     plaintext: bool = False
+    proxies: ProxySettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

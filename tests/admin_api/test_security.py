@@ -329,6 +329,31 @@ def test_logins_are_slowed_down_by_account_and_address(api: AdminApi) -> None:
     assert statuses.count(429) >= 5, "one address that tries many accounts"
 
 
+def test_behind_a_trusted_proxy_logins_are_slowed_down_by_the_client(start_api: StartApi) -> None:
+    api = with_owner(start_api(control_plane={"proxies": {"trusted": ["10.0.0.0/24"]}}))
+
+    def attempt(password: str, client: str, proxy: str = "10.0.0.1") -> int:
+        body, headers = {"name": "root", "password": password}, {"X-Forwarded-For": client}
+        return api.post("/v1/auth/login", body, token="", address=proxy, headers=headers).status_code
+
+    assert [attempt("wrong", "192.0.2.66") for _ in range(5)] == [401] * 5
+    assert attempt(PASSWORD, "192.0.2.66") == 429
+    assert attempt(PASSWORD, "192.0.2.66", proxy="10.0.0.2") == 429, "whichever proxy it comes through"
+    assert attempt(PASSWORD, "192.0.2.7") == 200, "others behind the proxy do not wait"
+    stranger = "198.51.100.9"
+    assert [attempt("wrong", f"192.0.2.{number}", proxy=stranger) for number in range(100, 105)] == [401] * 5
+    assert attempt(PASSWORD, "192.0.2.200", proxy=stranger) == 429, "who is no proxy cannot claim another address"
+    found = [event["src_endpoint"] for event in api.events("admin.auth.login")]
+    assert [endpoint["ip"] for endpoint in found] == ["192.0.2.66"] * 5 + ["192.0.2.7"] + [stranger] * 5
+
+
+def test_nothing_is_believed_of_a_proxy_that_nobody_named(api: AdminApi) -> None:
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        body = {"name": "root", "password": "wrong"}
+        api.post("/v1/auth/login", body, token="", headers={header: "for=192.0.2.1"}, address="10.9.9.9")
+    assert {event["src_endpoint"]["ip"] for event in api.events("admin.auth.login")} == {"10.9.9.9"}
+
+
 def test_a_refresh_token_is_good_once_and_its_theft_ends_the_session(any_api: AdminApi) -> None:
     api = any_api
     first = api.log_in("root")

@@ -31,6 +31,7 @@ EVERYTHING: Values = {
         "affinity": {"nodeAffinity": {}},
     },
     "controlPlane": {
+        "proxies": {"trusted": ["10.96.0.0/12"]},
         "oidc": [{"issuer": "https://id.example.com", "audience": "querygate", "roles": {"dba": "owner"}}],
         "persistence": {"storageClass": "fast"},
         "podAnnotations": {"note": "x"},

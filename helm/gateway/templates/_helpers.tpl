@@ -70,6 +70,7 @@ capabilities: {drop: [ALL]}
 {{- define "gateway.controlPlaneConfig" -}}
 {{- $store := dict "database" (dict "env" "QUERYGATE_STORE_URL") "key" (dict "env" "QUERYGATE_STORE_KEY") -}}
 {{- with .Values.controlPlane.oidc }}{{ $_ := set $store "oidc" . }}{{ end -}}
+{{- with .Values.controlPlane.proxies }}{{ $_ := set $store "proxies" . }}{{ end -}}
 {{- $tls := dict "certificate" "/etc/querygate/tls/tls.crt" "key" "/etc/querygate/tls/tls.key" -}}
 {{- $config := dict "admin_api" "0.0.0.0:8080" "control_plane" $store "data_dir" "/var/lib/querygate/data" "tls" $tls -}}
 {{- range $name := list "audit" "approvals" "limits" -}}

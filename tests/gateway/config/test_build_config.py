@@ -125,3 +125,28 @@ def test_an_admin_api_that_gives_nothing_away(tmp_path: Path, text: str) -> None
     path.write_text(text)
     config = load_config(path, environ={})
     assert config.control_plane is None or not config.control_plane.plaintext
+
+
+@pytest.mark.parametrize(
+    ("proxies", "message"),
+    [
+        ("{trusted: [0.0.0.0/0]}", "everybody"),
+        ("{trusted: ['::/0']}", "everybody"),
+        ("{trusted: [10.0.0.5/8]}", "host bits"),
+        ("{trusted: [proxy.example.com]}", "proxies.trusted"),
+        ("{trusted: []}", "proxies.trusted"),
+        ("{}", '"trusted" is missing'),
+        ("{trusted: [10.0.0.5], header: X-Real-IP}", "proxies.header"),
+    ],
+)
+def test_proxies_that_may_say_where_requests_come_from_are_named(tmp_path: Path, proxies: str, message: str) -> None:
+    path = tmp_path / "querygate.yaml"
+    text = "admin_api: 127.0.0.1:8080\ncontrol_plane: {proxies: PROXIES}\n"
+    path.write_text(text.replace("PROXIES", proxies))
+    with pytest.raises(ConfigurationError, match=message):
+        load_config(path, environ={})
+    path.write_text(text.replace("PROXIES", "{trusted: [10.0.0.5, '2001:db8::/32']}"))
+    plane = load_config(path, environ={}).control_plane
+    assert plane is not None
+    assert plane.proxies is not None
+    assert [str(network) for network in plane.proxies.trusted] == ["10.0.0.5/32", "2001:db8::/32"]

@@ -4,9 +4,10 @@ One transaction per request, and writers one after the other: what a change is c
 is committed. Tables are made by migrations only (``admin_api.migrate``).
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import DateTime, Dialect, TypeDecorator, event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -29,6 +31,8 @@ _BEGIN: Final = "querygate_begin"
 _WRITERS: Final = 0x51474154
 """The advisory lock that writers take in PostgreSQL."""
 _BUSY_TIMEOUT: Final = 5000
+_PATIENCE: Final = 30.0
+"""Seconds that a writer waits for others of this process."""
 _MODES: Final = ("disable", "require", "verify-ca", "verify-full")
 
 metadata = SQLModel.metadata
@@ -74,6 +78,8 @@ class Database:
         if _is_sqlite(url):
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        # Whoever stands in the queue waits for one turn at most behind what is urgent.
+        self._queue, self._turn = asyncio.Lock(), asyncio.Lock()
         self._writing = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @property
@@ -82,13 +88,31 @@ class Database:
         return _is_sqlite(self.url)
 
     @asynccontextmanager
-    async def transaction(self, *, write: bool = False) -> AsyncIterator[AsyncSession]:
-        """A transaction: committed at the end of the block, rolled back where it raises. ``write`` waits for others."""
-        engine = self._writing if write else self.engine
-        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+    async def transaction(self, *, write: bool = False, urgent: bool = False) -> AsyncIterator[AsyncSession]:
+        """A transaction: committed at the end of the block, rolled back where it raises.
+
+        ``write`` waits for others that write, 503 after a while; ``urgent`` goes ahead of those that wait. A block that
+        writes must not open another one that does.
+        """
+        async with AsyncExitStack() as stack:
+            if write:
+                await self._take_turn(stack, urgent)
+            engine = self._writing if write else self.engine
+            session = await stack.enter_async_context(AsyncSession(engine, expire_on_commit=False))
+            await stack.enter_async_context(session.begin())
             if write and not self.is_sqlite:
                 await session.exec(text("SELECT pg_advisory_xact_lock(:number)"), params={"number": _WRITERS})  # type: ignore[call-overload]
             yield session
+
+    async def _take_turn(self, stack: AsyncExitStack, urgent: bool) -> None:
+        """Wait here, where it takes neither a connection nor, as SQLite's own lock does, looking every 100 ms."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                if not urgent:
+                    await stack.enter_async_context(self._queue)
+                await stack.enter_async_context(self._turn)
+        except TimeoutError:
+            raise PoolTimeout("others were writing all the time") from None
 
     async def close(self) -> None:
         """Close all connections."""

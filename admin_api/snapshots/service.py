@@ -94,7 +94,7 @@ class SnapshotPublisher:
     async def publish(self, revision: int) -> None:
         """The store has a new revision, committed. Does not raise: what fails is tried again."""
         try:
-            await self._publish()
+            await self._publish(after=revision)
         except Exception as error:  # noqa: BLE001 - the change is committed, and there is nobody to tell but the log
             _log.error("a snapshot could not be published; it is tried again", revision=revision, error=str(error))
 
@@ -116,8 +116,12 @@ class SnapshotPublisher:
 
     # --- publishing ---------------------------------------------------------------------------------------------
 
-    async def _publish(self) -> None:
+    async def _publish(self, after: int | None = None) -> None:
+        """Publish the newest revision. ``after``: unless this one, or a later one, is in force already."""
         async with self._publishing:
+            if after is not None and self.announced.number > after:
+                # Changes that are committed while another one is published share the next snapshot.
+                return
             async with self._database.transaction() as session:
                 sections = await read_sections(session)
                 number = await current_revision(session) + 1
@@ -152,7 +156,7 @@ class SnapshotPublisher:
             size=len(document.body),
             signed=signed,
         )
-        async with self._database.transaction(write=True) as session:
+        async with self._database.transaction(write=True, urgent=True) as session:
             repository = SnapshotRepository(session)
             if (known := await repository.find(number)) is not None:
                 return known
@@ -161,7 +165,7 @@ class SnapshotPublisher:
 
     async def _revoke(self, ids: list[str]) -> None:
         self._plane.revoke_tokens(ids, "the access token was revoked")
-        async with self._database.transaction(write=True) as session:
+        async with self._database.transaction(write=True, urgent=True) as session:
             await CommandRepository(session).add(revoke_command(ids, "the access token was revoked"), self._clock())
         await self.commanded()
 

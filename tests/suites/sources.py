@@ -54,7 +54,7 @@ def environment(requirements: Iterable[str]) -> Path:
     name = hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()[:16]
     folder = cache_folder() / f"environment-{name}"
     python = folder / "bin" / "python"
-    with _locked(f"environment-{name}"):
+    with locked(f"environment-{name}"):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _run([_uv(), "venv", "--quiet", "--python", sys.executable, str(folder)])
@@ -66,7 +66,7 @@ def environment(requirements: Iterable[str]) -> Path:
 def _source(distribution: str) -> Path:
     requirement = pinned(distribution)
     folder = cache_folder() / requirement.replace("==", "-")
-    with _locked(folder.name):
+    with locked(folder.name):
         if not any(folder.glob("*.tar.gz")):
             folder.mkdir(exist_ok=True)
             # uv has no download command; pip's prepares metadata, but builds nothing.
@@ -93,7 +93,7 @@ def _run(command: list[str]) -> None:
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     with (cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -79,6 +79,11 @@ def configure(
     """Write what depends on this start and return the option file. ``settings`` win over everything else."""
     chosen = dict(_SETTINGS) | _paths(installation, place.data) | {"port": str(port)}
     chosen |= {"socket": str(place.data / "server.sock"), "pid_file": str(place.data / "server.pid")}
+    # A server that starts removes every temporary table in this folder, also those of other servers that use it.
+    scratch = place.data.with_name("tmp")
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    account.own(scratch)
+    chosen["tmpdir"] = str(scratch)
     if certificates is not None:
         chosen |= {
             "ssl_ca": str(certificates.ca),

@@ -94,6 +94,18 @@ def test_a_given_directory_is_used_again() -> None:
         subprocess.run(["rm", "-rf", str(directory)], check=True)
 
 
+def test_a_server_that_starts_leaves_temporary_tables_of_others_alone(mariadb_server: MariaDbServer) -> None:
+    """It clears its folder for them, which many servers on one machine would share."""
+    connection = pymysql.connect(
+        host="127.0.0.1", port=mariadb_server.port, user="root", password=mariadb_server.password, database="mysql"
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE held (words text) ENGINE = Aria")
+        with start_mariadb(tls=False) as other:
+            assert other.sql("SELECT 1") == "1\n"
+        cursor.execute("DROP TEMPORARY TABLE held")
+
+
 def test_a_wrong_setting_is_told_with_the_log() -> None:
     with pytest.raises(ServerFailed, match="no_such_setting"):
         start_mariadb(settings={"no_such_setting": "1"})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+from gateway.acquaintance import MEETING_SECONDS, Acquaintance
 from gateway.approvals.desk import Desk
 from gateway.approvals.holding import Estimates, Holder
 from gateway.approvals.journal import ApprovalJournal
@@ -155,7 +157,16 @@ class Assembly:
     """Open it before anybody is let in, close it when all sessions are over."""
     linked: LinkedDesk | None
     """Where sessions wait instead, if this gateway is linked to a control plane. Start and stop it with the desk."""
+    acquaintance: Acquaintance
     _live: _Live
+
+    async def meet_databases(self) -> None:
+        """Meet the databases that speak first, for at most ``MEETING_SECONDS``; those that are late, later."""
+        await asyncio.wait((self._meeting(),), timeout=MEETING_SECONDS)
+
+    def _meeting(self) -> asyncio.Task[None]:
+        resources = self.gateway.snapshot.resources.values()
+        return self.gateway.tasks.start(self.acquaintance.meet(resources), name="meeting databases")
 
     def prepare(self, config: Config) -> Prepared:
         """Work out what ``use`` takes; safe in any thread. Raises ``ConfigurationError`` where it cannot be used."""
@@ -171,6 +182,7 @@ class Assembly:
         self._live.use(prepared)
         self.config = prepared.config
         self.gateway.use_snapshot(prepared.snapshot)
+        self._meeting()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,7 +318,19 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
     if linked is not None:
         linked.access.ended = gateway.access_ended
     return Assembly(
-        config, plugins, components, gateway, databases, audit, budgets, endpoints, identity, desk, linked, live
+        config,
+        plugins,
+        components,
+        gateway,
+        databases,
+        audit,
+        budgets,
+        endpoints,
+        identity,
+        desk,
+        linked,
+        Acquaintance(components.protocols, _own_credentials(dispatcher), upstreams),
+        live,
     )
 
 
@@ -323,6 +347,11 @@ def _deciding(live: _Live) -> dict[str, object]:
     }
 
 
+def _own_credentials(dispatcher: Dispatcher) -> Callable[[Resource], Awaitable[UpstreamCredentials]]:
+    """The gateway asks in its own name; a credentials provider sees that it is not for anybody's session."""
+    return lambda resource: dispatcher.provide_upstream_credentials(resource, GATEWAY)
+
+
 def _databases(
     live: _Live,
     components: Components,
@@ -330,9 +359,10 @@ def _databases(
     upstreams: Upstreams,
     clock: Callable[[], float] = time.monotonic,
 ) -> Databases:
+    own = _own_credentials(dispatcher)
+
     async def read_catalog(resource: Resource, database: str) -> CatalogView:
-        # The gateway asks in its own name; a credentials provider sees that it is not for anybody's session.
-        credentials = await dispatcher.provide_upstream_credentials(resource, GATEWAY)
+        credentials = await own(resource)
         return await upstreams.introspect(resource, components.protocols[resource.protocol], credentials, database)
 
     async def classify(resource: Resource, catalog: CatalogView) -> Mapping[ColumnRef, frozenset[str]]:

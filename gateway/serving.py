@@ -86,6 +86,7 @@ async def run(path: Path, config: Config) -> int:
             if line := await service.start():
                 _log.info(line)
         set_aside_what_stays()
+        await assembly.meet_databases()
         await assembly.gateway.listen(assembly.endpoints)
         for endpoint, adapter in assembly.endpoints.items():
             _log.info("listening", protocol=adapter.name, address=str(endpoint), tls=config.tls.mode.value)

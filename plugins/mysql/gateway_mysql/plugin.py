@@ -123,6 +123,17 @@ class MySqlAdapter:
         # The gateway's own connections are over in no time: they are never compressed.
         return _greeted(_OWN.capabilities, UpstreamOptions(), tls=tls)
 
+    def meet(self, resource: Resource, credentials: UpstreamCredentials, handle: UpstreamHandle) -> Exchange:
+        """Log in and out; the greeting is remembered."""
+        return self._meet(resource, credentials, handle)
+
+    def _meet(
+        self, resource: Resource, credentials: UpstreamCredentials, handle: UpstreamHandle
+    ) -> Generator[bytes, bytes, None]:
+        login = yield from _log_in(credentials, handle)
+        self._servers.met(resource.name, login.greeting)
+        yield packet(bytes((Command.QUIT,)), 0)
+
     def introspect(
         self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
     ) -> Exchange:

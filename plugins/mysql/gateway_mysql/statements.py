@@ -70,6 +70,7 @@ _EXECUTE_PARAMETERS: Final = 10
 _BULK_PARAMETERS: Final = 7
 """Where in a command its parameters begin, bytes."""
 _NO_PIECES: Final = bytes(32)
+_WRONG_ARGUMENTS: Final = Err(1210, b"HY000", b"Incorrect arguments to mysqld_stmt_execute")
 
 
 DONE: Final = False
@@ -556,7 +557,10 @@ class ClientStream:
         types = prepared.types
         if prepared.parameters or attributes:
             names = frozenset(ahead)
-            execute = decode_execute(payload, prepared.parameters, types, attributes=attributes, long_data=names)
+            try:
+                execute = decode_execute(payload, prepared.parameters, types, attributes=attributes, long_data=names)
+            except RemoteProtocolError:
+                return self._misfit(ruling, prepared)
             types, known = execute.types, execute.values
             if attributes and not core.server_attributes:
                 raw = packet(execute.plain, 0)  # nobody behind the gateway reads them
@@ -583,6 +587,14 @@ class ClientStream:
         core.send(raw, pending)
         return DONE
 
+    def _misfit(self, ruling: Ruling, prepared: Prepared) -> bool:
+        """Parameters that are not the statement's, such as too few: what servers answer, and the session goes on."""
+        core = self._core
+        core.finish(core.begin(ruling, prepared.shown), Outcome.REFUSED, str(_WRONG_ARGUMENTS.code))
+        self._answer(_WRONG_ARGUMENTS.encode())
+        self._forget_parameters(prepared)
+        return DONE
+
     def _bulk(self, payload: bytes, raw: bytes) -> bool:
         core = self._core
         prepared = self._find(payload, "COM_STMT_BULK_EXECUTE")
@@ -591,7 +603,10 @@ class ClientStream:
         ruling = self._ruling_of(prepared)
         if ruling is None:
             return BLOCK
-        bulk = decode_bulk(payload, prepared.parameters, prepared.types)
+        try:
+            bulk = decode_bulk(payload, prepared.parameters, prepared.types)
+        except RemoteProtocolError:
+            return self._misfit(ruling, prepared)
         values = None if bulk.rows is None else [value for row in bulk.rows for value in row]
         count = prepared.parameters if values is None else len(values)
         bound = Bound(values, CODECS.get(core.tracker.state.charset), ()) if values else None

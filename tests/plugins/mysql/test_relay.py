@@ -286,6 +286,29 @@ def test_statements_that_are_not_there_are_told_as_the_server_would() -> None:
     assert bed.up == b""
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"\x17\5\0\0\0",
+        b"\x17\5\0\0\0\0\1\0\0\0",
+        b"\x17\5\0\0\0\0\1\0\0\0\0\1\3\0\7\0",
+        b"\x17\5\0\0\0\0\1\0\0\0\0\1\x0c\0\3abc",
+    ],
+)
+def test_parameters_that_do_not_fit_are_told_as_the_server_would(command: bytes) -> None:
+    """Clients send too few of them, and go on with the session."""
+    bed = Bed()
+    bed.log_in()
+    prepare(bed)
+    bed.client(packet(command, 0))
+    answer = Err.decode(bed.down[4:])
+    assert (answer.code, answer.state) == (1210, b"HY000")
+    assert bed.up == b""
+    assert bed.outcomes() == ["refused"]
+    bed.client(EXECUTE)
+    assert bed.up == EXECUTE
+
+
 def test_long_data_and_close_have_no_answer() -> None:
     bed = Bed()
     bed.log_in()

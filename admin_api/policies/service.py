@@ -86,7 +86,7 @@ def _version(row: PolicyVersionRow) -> dict[str, object]:
     return {
         "version": row.version,
         "document": row.document,
-        "created_at": row.created_at.isoformat(),
+        "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
         "created_by": row.created_by,
         "note": row.note,
     }

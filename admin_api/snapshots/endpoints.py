@@ -65,14 +65,18 @@ async def read_snapshot(who: Viewer, work: WorkDep, fleet: FleetDep, number: Num
 
 @router.post("/{number}/restore", response_model=PlanOut, responses=problems(400, 404, 409, 413, 422))
 async def restore_snapshot(
-    who: PolicyAdmin, work: WorkDep, fleet: FleetDep, number: Number, body: Annotated[RestoreIn, Body()]
+    who: PolicyAdmin, work: WorkDep, fleet: FleetDep, number: Number, body: Annotated[RestoreIn | None, Body()] = None
 ) -> Any:
     """Make all documents what they were. Tokens stay as they are. It is a change like any other, and a new snapshot."""
     row = await _find(work, number)
     document = SignedSnapshot.decode(signed_bytes(row), trusted=fleet.publisher.signing_key).document
     sections = {name: [dict(item) for item in document.sections[name]] for name in TABLES}
     plan = await PlanService(work).apply(
-        sections, prune=True, allow_lockout=body.allow_lockout, stored=True, note=f"restored from snapshot {number}"
+        sections,
+        prune=True,
+        allow_lockout=body is not None and body.allow_lockout,
+        stored=True,
+        note=f"restored from snapshot {number}",
     )
     return JSONResponse(plan.model_dump(mode="json"))
 

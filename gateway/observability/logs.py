@@ -35,6 +35,8 @@ def configure_logs(*, level: str = "info") -> None:
     )
     # Its messages quote statements, with everything in them.
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
+    # It tells every plugin of its own and every look at a store's version.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 

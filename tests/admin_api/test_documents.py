@@ -219,6 +219,7 @@ def test_a_policy_goes_through_its_life_and_back(any_api: AdminApi) -> None:
     back = api.post(f"{path}/rollback", {"version": 1}, headers={"If-Match": '"4"'})
     assert back.json()["mode"] == "draft"
     versions = api.get(f"{path}/versions").json()["items"]
+    assert versions[0]["created_at"] == api.get(path).json()["meta"]["updated_at"], "times have one form"
     assert [(item["version"], item["note"]) for item in versions] == [
         (5, "rolled back to version 1"),
         (4, ""),

@@ -107,7 +107,7 @@ def test_goes_back_to_a_snapshot(api: AdminApi) -> None:
     deny = {"name": "nothing", "effect": "deny", "match": {"groups": ["analysts"]}}
     apply(api, sections(policies=[deny]), prune=True)
     assert names(api, "policies") == ["nothing"]
-    answer = api.post(f"/v1/snapshots/{before['number']}/restore", {})
+    answer = api.post(f"/v1/snapshots/{before['number']}/restore")
     assert answer.status_code == 200, answer.text
     assert names(api, "policies") == ["readers"]
     shown = api.get(f"/v1/snapshots/{before['number']}").json()

@@ -11,11 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import httpx2
 import psycopg
 import pytest
 
-from gateway.testing.gateway_process import GatewayProcess
 from gateway.testing.shop import Shop
 from tests.fixtures.control_plane import (
     PASSWORD,
@@ -23,6 +21,7 @@ from tests.fixtures.control_plane import (
     LinkedGateway,
     StartLinked,
     refused,
+    restart,
     start_control_plane,
     until,
 )
@@ -339,16 +338,6 @@ def test_the_control_plane_is_lost_while_statements_need_it(
         decide(plane, pending(plane))
         assert statement.result(30) == "INSERT 0 1"
     assert rows(shop_database, "linked_held") == before + 1
-
-
-def restart(plane: ControlPlane, stack: ExitStack) -> None:
-    """The control plane again, after it was killed, at the same addresses."""
-    path = plane.folder / "querygate.yaml"
-    process = GatewayProcess.start(path, ports=(plane.port, plane.api_port), timeout=60)
-    stack.callback(lambda: process.running() and process.stop())
-    plane.process = process
-    answer = httpx2.post(f"{plane.url}/v1/auth/login", json={"name": ADMIN, "password": PASSWORD})
-    plane.api.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
 def test_access_for_some_time_holds_on_linked_gateways_and_ends_sessions(

@@ -83,6 +83,7 @@ def prepare(core: Core) -> GatewayError | None:
         text = b"START TRANSACTION"
     core.pending = None
     core.send(core.command(text), pending)
+    core.count_hidden = True
     return None
 
 
@@ -120,6 +121,7 @@ def over(core: Core, pending: Pending, changed: int | None, sequence: int) -> No
     text = "the number of changed rows is not reported" if changed is None else f"more than {limit} rows were changed"
     pending.outcome = error = TooManyChanges(text)
     pending.muted = True
+    core.count = -1
     reference = core.session_id if pending.record is None else pending.record.id
     pending.held = packet(err_payload(error, reference=reference), sequence + pending.shift)
 
@@ -180,6 +182,7 @@ def conclude(core: Core, pending: Pending, answer: bytes) -> bool:
         core.deadline_set = False
         core.effects.append(SetDeadline(None))
     core.pending = end
+    core.count_hidden = True
     if core.ask_cancel is None:
         core.effects.append(SendUpstream(core.command(text)))
     else:
@@ -193,4 +196,5 @@ def again(core: Core, failed: Pending, answer: bytes, code: str) -> None:
     end = Pending(Kind.AFTER, ruling=failed.ruling, record=failed.record)
     end.code, end.held, end.undo = code, answer, failed.undo
     core.pending = end
+    core.count = -1
     core.effects.append(SendUpstream(core.command(_ROLLBACK)))

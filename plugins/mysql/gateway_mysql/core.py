@@ -47,6 +47,8 @@ class Core:
         "behind_cancel",
         "client_flags",
         "closed",
+        "count",
+        "count_hidden",
         "counter",
         "deadline_set",
         "effects",
@@ -105,6 +107,10 @@ class Core:
         self.closed = False
         self.again: ChangeUser | None = None
         """The client logs in anew, which another session takes care of."""
+        self.count: int | None = None
+        """What ROW_COUNT() is to the client, as far as that is known."""
+        self.count_hidden = False
+        """Whether the server would say something else, since a command of the gateway's own came after it."""
         self.deadline_set = False
         self.counter = 0
         self.savepoint = b"querygate_" + settings.random(8).hex().encode()
@@ -145,6 +151,7 @@ class Core:
     def send(self, command: bytes, pending: Pending | None) -> None:
         """Send a command, and expect its answer."""
         self.effects.append(SendUpstream(command))
+        self.count_hidden = False
         if pending is not None:
             self.pending = pending
             ruling = pending.ruling
@@ -161,6 +168,7 @@ class Core:
     def probe(self) -> None:
         """Ask the server for the session's state. Nothing may be under way."""
         self.send(self.command(_PROBE), Pending(Kind.PROBE))
+        self.count_hidden = True
 
     def cancel(self) -> None:
         """Have the database stop; nothing of the client goes on before it has taken notice."""

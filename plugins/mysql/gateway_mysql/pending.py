@@ -15,6 +15,7 @@ from gateway.domain.budget import CellMeter
 from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError
 from gateway.sql.state import MySqlResolution
+from gateway_mysql.rowcount import Labels
 from gateway_mysql.rows import RowMask
 
 
@@ -114,6 +115,7 @@ class Pending:
         "held",
         "index",
         "kind",
+        "labels",
         "mask",
         "mask_known",
         "meters",
@@ -159,6 +161,8 @@ class Pending:
         """EOF packets still to come among them."""
         self.index = 0
         """Which result of the text is being answered."""
+        self.labels: Labels = ()
+        """What the names of the first result's columns are changed back from."""
         self.mask: RowMask | None = None
         self.mask_known = ruling is None or not ruling.masked
         """Whether ``mask`` has been worked out; until then no row may pass."""
@@ -201,7 +205,7 @@ class Pending:
     @property
     def definitions_pass(self) -> bool:
         """Whether the definitions still to come may pass unseen: what they begin is a result, and nothing else."""
-        return (self.kind is _QUERY or self.kind is _EXECUTE) and not (self.muted or self.shift)
+        return (self.kind is _QUERY or self.kind is _EXECUTE) and not (self.muted or self.shift or self.labels)
 
     @property
     def counted(self) -> bool:

@@ -29,6 +29,7 @@ from gateway_mysql.messages import redacted_error
 from gateway_mysql.metering import admit_rows
 from gateway_mysql.pending import Cursor, Kind, Pending, Stage, Undo
 from gateway_mysql.resultmasks import Blocked, ResultMasks
+from gateway_mysql.rowcount import relabelled
 from gateway_mysql.rows import mask_payload, mask_rows, scan_rows
 from gateway_mysql.statements import ClientStream
 from gateway_mysql.wire.capabilities import Capability
@@ -340,9 +341,15 @@ class ServerStream:
         pending.stage = _ROWS
         pending.definitions = len(payloads) + (1 if last else 0)
         self._check_cursor(pending, last)
+        described = data[start:end]
+        if pending.labels:
+            count = HEADER + data[start] + (data[start + 1] << 8) + (data[start + 2] << 16)
+            eof = end - start - (HEADER + len(last) if last else 0)
+            named = relabelled(described[count:eof], pending.labels, self._core.server_flags)
+            described = described[:count] + named + described[eof:]
         if last and pending.undo is _TRANSACTION:
-            return _renumbered(changes.as_shown(data[start:end], end - start - 2), pending.shift), end
-        return None, end
+            return _renumbered(changes.as_shown(described, len(described) - 2), pending.shift), end
+        return (_renumbered(described, pending.shift) if pending.labels else None), end
 
     def _check_cursor(self, pending: Pending, eof: bytes) -> None:
         """Without DEPRECATE_EOF the end of the definitions tells that rows wait in a cursor."""
@@ -352,8 +359,12 @@ class ServerStream:
             self._finish(pending)
 
     def _definition(self, pending: Pending, data: bytes, begin: int, stop: int) -> bytes | None:
+        shown: bytes | None = None
         if pending.definitions:
             pending.definitions -= 1
+            if pending.labels and not pending.muted:
+                shown = relabelled(data[begin - HEADER : stop], pending.labels, self._core.server_flags)
+                shown = _renumbered(shown, pending.shift)
         else:
             pending.definitions_eof -= 1
             if data[begin] != EOF or stop - begin >= 9:
@@ -377,7 +388,7 @@ class ServerStream:
                 self._finish(pending)
             else:
                 pending.stage = _ROWS
-        return _DROP if pending.muted else None
+        return _DROP if pending.muted else shown
 
     def _prepared(self, pending: Pending, ok: PrepareOk) -> bytes | None:
         core, prepared = self._core, pending.prepared
@@ -405,6 +416,8 @@ class ServerStream:
         ok = Ok.decode(data[HEADER:])
         core.tracker.status(ok.status)
         record = pending.record
+        if not pending.muted:
+            core.count = ok.affected
         if record is not None:
             record.rows += ok.affected
         if pending.changes is not None:
@@ -422,6 +435,8 @@ class ServerStream:
         core = self._core
         status = self._status(data[start + HEADER : stop])
         core.tracker.status(status)
+        if not pending.muted:
+            core.count = -1
         if status & _CURSOR and pending.kind is _EXECUTE:
             self._opened_cursor(pending)
         cursor = pending.cursor
@@ -451,6 +466,7 @@ class ServerStream:
             shown = _renumbered(shown, pending.shift)
         if status & _MORE and pending.kind in _ROW_KINDS:
             pending.stage = _FIRST
+            pending.labels = ()
             pending.index += 1
             pending.mask = None
             pending.meters, pending.widths = (), None
@@ -582,6 +598,7 @@ class ServerStream:
         core = self._core
         error, sequence = Err.decode(data[HEADER:]), data[3]
         core.tracker.certain = False
+        core.count = -1
         replacement: bytes | None = None
         pending.code = str(error.code)
         if pending.muted:

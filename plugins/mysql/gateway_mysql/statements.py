@@ -33,7 +33,7 @@ from gateway.protocol.effects import (
     SendUpstream,
     WithdrawApproval,
 )
-from gateway_mysql import changes
+from gateway_mysql import changes, rowcount
 from gateway_mysql.charsets import CODECS
 from gateway_mysql.core import QUIT_COMMAND, Core, Held, opaque_analysis
 from gateway_mysql.errors import err_payload
@@ -428,9 +428,24 @@ class ClientStream:
         pending = Pending(_OF_QUERY, ruling=ruling, record=permit)
         if not ruling.plain and (verdict := self._undoable(pending, ruling, permit)) is not None:
             return verdict
+        if core.count_hidden and rowcount.asks(text):
+            raw = self._with_count(text, raw, pending)
         core.tracker.statement_sent(ruling.analysis)
         core.send(raw, pending)
         return DONE
+
+    def _with_count(self, text: bytes, raw: bytes, pending: Pending) -> bytes:
+        """The command with what ROW_COUNT() would be without the gateway's own commands, where that can be."""
+        core = self._core
+        decoded, certain = core.tracker.decode(text)
+        if core.count is None or not certain or len(raw) >= FULL // 2:
+            return raw
+        found = rowcount.with_count(decoded, core.tracker.state, core.count)
+        codec = "ascii" if text.isascii() else CODECS.get(core.tracker.state.charset)
+        if found is None or codec is None or decoded.encode(codec) != text:
+            return raw
+        pending.labels = found[1]
+        return packet(raw[HEADER : len(raw) - len(text)] + found[0].encode(codec), 0)
 
     def _undoable(self, pending: Pending, ruling: Ruling, permit: StatementRecord) -> bool | None:
         """See to it that a limited change can be taken back. Not None: it waits for that, or was answered."""
@@ -511,7 +526,9 @@ class ClientStream:
             record = core.begin(ruling, text.decode("utf-8", "backslashreplace"))
             self._answer(core.refuse(record, ruling.refusal))
             return DONE
+        hidden = core.count_hidden
         core.send(raw, Pending(Kind.PREPARE, prepared=Prepared(text, ruling, self._state)))
+        core.count_hidden = hidden  # preparing counts nothing
         return DONE
 
     def _find(self, payload: bytes, what: str) -> Prepared | None:
@@ -670,6 +687,7 @@ class ClientStream:
         pending.muted = True
         command = bytes((Command.STMT_RESET,)) + prepared.statement.to_bytes(4, "little")
         self._core.send(packet(command, 0), pending)
+        self._core.count_hidden = True
 
     def _reset_statement(self, payload: bytes, raw: bytes) -> bool:
         prepared = self._find(payload, "COM_STMT_RESET")

@@ -344,3 +344,89 @@ def test_admins_are_not_limited(limited: MySqlGateway, table: str) -> None:
         assert run(connection, MANY) == 10
         assert run(connection, "INSERT INTO slate VALUES (1, 'x')") == 1
         assert run(connection, "DELETE FROM slate WHERE id = 1") == 1
+
+
+# --- what the server says of the last statement -----------------------------------------------------------------------
+
+ASKING = [
+    "INSERT INTO bin VALUES (101, 'a'), (102, 'b'), (103, 'c')",
+    "SELECT ROW_COUNT()",
+    "SELECT ROW_COUNT()",
+    "UPDATE bin SET note = CONCAT(note, '!') WHERE id > 100",
+    "SELECT Row_Count( ) + 1, 'ROW_COUNT()' AS text, ROW_COUNT() AS n, `note` FROM bin WHERE id = 101",
+    "UPDATE bin SET note = 'unique' WHERE id > 100",
+    "SELECT ROW_COUNT(), @@error_count",
+    "SHOW WARNINGS",
+    "UPDATE bin SET note = note WHERE id > 100",
+    "SELECT ROW_COUNT()",
+    "UPDATE bin SET note = 'x' WHERE id = 999",
+    "SELECT ROW_COUNT()",
+    "INSERT INTO bin VALUES (110, 'z') ON DUPLICATE KEY UPDATE note = 'y'",
+    "INSERT INTO bin VALUES (110, 'z') ON DUPLICATE KEY UPDATE note = 'y'",
+    "SELECT ROW_COUNT(); SELECT ROW_COUNT()",
+    "REPLACE INTO bin VALUES (110, 'w')",
+    "SET @counted = ROW_COUNT()",
+    "SELECT @counted",
+    "DELETE FROM bin WHERE id IN (101, 102)",
+    "INSERT INTO bin VALUES (200 + ROW_COUNT(), 'counted')",
+    "SELECT MAX(id), ROW_COUNT() FROM bin",
+    "INSERT INTO bin VALUES (300, 'r') RETURNING id, note",
+    "SELECT ROW_COUNT()",
+    "SELECT 1",
+    "INSERT INTO bin VALUES (400 + ROW_COUNT(), CONCAT('n', ROW_COUNT()))",
+    "SELECT id, note FROM bin WHERE id > 390",
+    "UPDATE bin SET note = 'p' WHERE id = 103; UPDATE bin SET note = 'q' WHERE id IN (110, 103)",
+    "SELECT /* of the second */ ROW_COUNT() -- and that is all",
+    "INSERT IGNORE INTO bin VALUES (110, 'again'), (500, REPEAT('long ', 20))",
+    "SHOW WARNINGS",
+    "SELECT ROW_COUNT()",
+    "INSERT IGNORE INTO bin VALUES (110, 'again'), (501, REPEAT('long ', 30))",
+    "SELECT @@warning_count, ROW_COUNT()",
+    "USE information_schema",
+    "SELECT ROW_COUNT()",
+    "USE shop_changes",
+    "DO 1",
+    "SELECT ROW_COUNT()",
+    "SELECT bin.row_count FROM bin",
+    "SELECT `row_count`()",
+    "BEGIN",
+    "UPDATE bin SET note = CONCAT(note, '?') WHERE id > 300",
+    "SELECT ROW_COUNT()",
+    "DELETE FROM bin WHERE id = 300",
+    "INSERT INTO bin VALUES (600 + ROW_COUNT(), 'in a transaction')",
+    "SELECT MAX(id) FROM bin",
+    "ROLLBACK",
+    "SELECT ROW_COUNT()",
+    "SET NAMES latin1",
+    "DELETE FROM bin WHERE id > 300",
+    "SELECT ROW_COUNT(), 'gr\u00fc\u00dfe'",
+    "SET NAMES utf8mb4",
+    "DELETE FROM bin WHERE id > 100",
+    "SELECT 'gr\u00fc\u00dfe', ROW_COUNT()",
+]
+
+
+def test_what_is_counted_looks_as_without_the_limit(limited: MySqlGateway, table: str) -> None:
+    """Packet by packet: affected rows, ROW_COUNT(), warnings, columns with names and types, the transaction."""
+    shop = limited.shop
+    logins = (
+        {"port": shop.server.port, "user": shop.user, "password": shop.password},
+        {"port": limited.fixed_port, "user": SUPPORT, "password": limited.token},
+    )
+    answers = []
+    for login in logins:
+        wire = Wire({"host": "127.0.0.1", "database": DATABASE, **login}, CLIENT.MULTI_STATEMENTS)
+        with closing(wire.connection):
+            wire.ask(b"\x03SET autocommit = 1")
+            answers.append([wire.ask(b"\x03" + text.encode()) for text in ASKING])
+            wire.ask(b"\x03DELETE FROM bin WHERE id > 100")
+    for text, direct, through in zip(ASKING, *answers, strict=True):
+        assert through == direct, text
+
+
+def test_a_change_that_was_undone_counts_as_one_that_failed(limited: MySqlGateway, table: str) -> None:
+    with closing(connect(limited)) as session:
+        refuses(session, f"DELETE FROM {table}")
+        assert run(session, "SELECT ROW_COUNT()") == ((-1,),)
+        assert run(session, f"DELETE FROM {table} WHERE id <= {CHANGES}") == CHANGES
+        assert run(session, "SELECT ROW_COUNT()") == ((CHANGES,),)

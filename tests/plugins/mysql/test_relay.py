@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -536,8 +538,10 @@ def test_another_login_ends_the_session_and_begins_one(step: int) -> None:
 # --- limits on changes ------------------------------------------------------------------------------------------------
 
 
-def limited_bed(*, deprecate_eof: bool = False, actions: frozenset[Action] = frozenset({Action.INSERT})) -> Bed:
-    bed = Bed(deprecate_eof=deprecate_eof, obligations=Obligations(changes=2))
+def limited_bed(
+    *, deprecate_eof: bool = False, masked: bool = False, actions: frozenset[Action] = frozenset({Action.INSERT})
+) -> Bed:
+    bed = Bed(masked=masked, deprecate_eof=deprecate_eof, obligations=Obligations(changes=2))
     bed.facts = StatementFacts(kind="insert", actions=actions, objects_written=frozenset({ObjectRef("shop", "t")}))
     bed.catalog = build(
         CatalogContents(
@@ -568,6 +572,29 @@ def test_a_change_is_settled_before_it_is_answered(step: int, changed: int) -> N
         assert Err.decode(bed.down[4:]).code == 1226
     assert bed.outcomes() == ["success" if changed == 2 else "limited"]
     assert bed.relay.idle
+
+
+@STEPS
+@EOFS
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_count_of_a_settled_change_is_told_by_its_own_name(step: int, deprecate_eof: bool, masked: bool) -> None:
+    bed = limited_bed(deprecate_eof=deprecate_eof, masked=masked)
+    bed.client(query("INSERT"))
+    for answer in (Ok(status=3), Ok(2, status=3), Ok(status=2)):
+        bed.server(packet(answer.encode(), 1))
+    bed.facts, bed.obligations = StatementFacts(kind="SELECT", actions=frozenset({Action.READ})), Obligations()
+    bed.up = bed.down = b""
+    bed.client(query("SELECT ROW_COUNT(), email"), step=step)
+    assert bed.up == query("SELECT GREATEST(ROW_COUNT(),2), email")
+    told, shown = (
+        [replace(column(name, 8), org_name=b""), column("email")] for name in ("GREATEST(ROW_COUNT(),2)", "ROW_COUNT()")
+    )
+    bed.server(bed.rows(told, [[b"2", b"a@b.c"]]), step=step)
+    assert bed.down == bed.rows(shown, [[b"2", b"<5>" if masked else b"a@b.c"]])
+    assert bed.records[-1].record.text == "SELECT ROW_COUNT(), email"
+    bed.up = b""
+    bed.client(query("SELECT ROW_COUNT()"), step=step)
+    assert bed.up == query("SELECT ROW_COUNT()"), "now it is the client's own last statement that counts"
 
 
 @STEPS

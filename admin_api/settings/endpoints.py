@@ -31,12 +31,15 @@ class SettingsOut(BaseModel):
     refresh_token_ttl: float = Field(description="Seconds", examples=[43200])
     oidc_issuers: list[str] = Field(examples=[["https://id.example.com"]])
     secret_variables: list[str] = Field(description="Environment variables that documents may name as secrets")
+    trusted_proxies: list[str] = Field(
+        description="Who is believed from where a request comes; empty: nobody", examples=[["10.0.0.0/24"]]
+    )
 
 
 @router.get("")
 async def read_settings(who: Viewer, context: ContextDep, work: WorkDep) -> SettingsOut:
     """The settings in force. They are the configuration file's, and take effect with a restart."""
-    config = context.config
+    config, proxies = context.config, context.settings.proxies
     return SettingsOut(
         version=__version__,
         gateway_snapshot=context.plane.snapshot().version,
@@ -50,6 +53,7 @@ async def read_settings(who: Viewer, context: ContextDep, work: WorkDep) -> Sett
         refresh_token_ttl=context.settings.refresh_token_ttl,
         oidc_issuers=[item.issuer for item in context.settings.oidc],
         secret_variables=list(context.settings.secret_variables),
+        trusted_proxies=[] if proxies is None else [str(network) for network in proxies.trusted],
     )
 
 

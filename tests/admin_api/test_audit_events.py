@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import pytest
+
+from gateway.audit.event import encode_session_context
+from gateway.domain.audit import Outcome
 from tests.admin_api.test_documents import ANA, READ
 from tests.fixtures.admin import AdminApi
+from tests.gateway.audit.builders import ANA as ANALYST
+from tests.gateway.audit.builders import COPILOT, SESSION, SHOP, refused, statement
 
 
 def test_changes_are_found_by_person_kind_and_time(api: AdminApi) -> None:
@@ -65,3 +72,44 @@ def test_an_export_is_one_line_an_event_and_is_recorded_itself(api: AdminApi) ->
     (event,) = api.events("admin.audit.read")
     assert event["unmapped"]["change"]["after"] == {"kind": "admin.principal"}
     assert api.get("/v1/audit-events/export", token=api.admin("viewer")).status_code == 403
+
+
+@pytest.fixture
+def searched(api: AdminApi) -> str:
+    """A resource of which there are these statements: Ana reads, is refused and fails, her agent reads."""
+    resource = replace(SHOP, name=f"searched-{api.start_of_audit}")
+    context = encode_session_context(SESSION, ANALYST, resource, "gw-1")
+    agent = encode_session_context(SESSION, COPILOT, resource, "gw-1")
+    audit = api.assembly.audit
+    audit.record(statement(1), context)
+    audit.record(refused(2, text="DROP TABLE Customers"), context)
+    audit.record(statement(3, outcome=Outcome.FAILURE, code="42P01"), context)
+    audit.record(statement(4), agent)
+    return resource.name
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ({}, [4, 3, 2, 1]),
+        ({"person": "ana@example.com"}, [4, 3, 2, 1]),
+        ({"person": "copilot"}, [4]),
+        ({"object": "public.customers"}, [4, 3, 2, 1]),
+        ({"object": "public.orders"}, []),
+        ({"action": "read"}, [4, 3, 2, 1]),
+        ({"action": "drop"}, []),
+        ({"decision": "deny"}, [2]),
+        ({"decision": "allow"}, [4, 3, 1]),
+        ({"outcome": "refused"}, [2]),
+        ({"outcome": "failure", "decision": "allow"}, [3]),
+        ({"text": "drop table"}, [2]),
+        ({"text": "nowhere"}, []),
+        ({"decision": "deny", "person": "copilot"}, []),
+    ],
+)
+def test_statements_are_found_by_everything_that_is_known_of_them(
+    api: AdminApi, searched: str, search: dict[str, str], expected: list[int]
+) -> None:
+    wanted = {"resource": searched, "kind": "statement", **search}
+    items = api.get("/v1/audit-events", limit=50, **wanted).json()["items"]
+    assert [int(event["metadata"]["uid"].rpartition(".")[2]) for event in items] == expected

@@ -3,43 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from tests.suites.catalogue_mysql import MYSQL_SUITES
 from tests.suites.endpoints import Endpoint
-
-_TOOLS = ("pytest", "pytest-timeout")
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """One distribution's tests against one driver.
-
-    ``keep`` are the files and folders of the source distribution that are unpacked: where its package is not among
-    them, the installed one is tested. ``targets`` and ``bounded`` are pytest arguments for everything and for CI.
-    """
-
-    name: str
-    distribution: str
-    targets: tuple[str, ...]
-    bounded: tuple[str, ...]
-    keep: tuple[str, ...]
-    requirements: tuple[str, ...] = ()
-    """Distributions in the project's own versions."""
-    extras: tuple[str, ...] = ()
-    """Distributions that only the suite needs."""
-    arguments: Callable[[Endpoint], tuple[str, ...]] = lambda _: ()
-    variables: Callable[[Endpoint], Mapping[str, str]] = lambda endpoint: endpoint.variables()
-    server: str = "postgres"
-    """The kind of server: ``postgres`` or ``mongodb``."""
-    patience: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Texts to replace in files of the suite: how long its own set-up waits for an answer, and nothing else."""
-    databases: Mapping[str, str] = field(default_factory=dict)
-    """Databases to create, each with a script to run in it; ``postgres`` exists already."""
-
-    @property
-    def tools(self) -> tuple[str, ...]:
-        """What the environment needs in the project's own versions."""
-        return (*_TOOLS, *self.requirements)
+from tests.suites.suite import Suite
 
 
 def _psycopg2(endpoint: Endpoint) -> Mapping[str, str]:
@@ -140,6 +107,7 @@ SUITES: tuple[Suite, ...] = (
         extras=("pytest-asyncio",),
         variables=_pymongo,
         server="mongodb",
+        tls=False,
     ),
     Suite(
         name="motor",
@@ -151,6 +119,8 @@ SUITES: tuple[Suite, ...] = (
         extras=("mockupdb", "tornado", "aiohttp", "setuptools<81"),
         variables=_pymongo,
         server="mongodb",
+        tls=False,
         patience={"test/test_environment.py": {"TimeoutMS = 100\n": "TimeoutMS = 1000\n"}},
     ),
+    *MYSQL_SUITES,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,10 +12,12 @@ from pathlib import Path
 import yaml
 
 from gateway.testing.gateway_process import GatewayProcess
-from gateway.testing.servers import MongoServer, PostgresServer
+from gateway.testing.servers import MariaDbServer, MongoServer, PostgresServer
 from gateway.testing.servers.ports import free_port
 
 _TOKEN = "SUPERUSER_TOKEN"
+
+Server = PostgresServer | MariaDbServer | MongoServer
 
 
 class Way(StrEnum):
@@ -29,7 +31,7 @@ class Way(StrEnum):
 class Endpoint:
     """An address to connect to as the superuser, and the server behind it."""
 
-    server: PostgresServer | MongoServer
+    server: Server
     port: int
     way: Way
 
@@ -73,18 +75,16 @@ class Endpoint:
 
 
 @contextmanager
-def gateway_before(server: PostgresServer | MongoServer, folder: Path) -> Iterator[Endpoint]:
+def gateway_before(server: Server, folder: Path, *, tls: bool = True) -> Iterator[Endpoint]:
     """A gateway of its own in front of ``server``: one principal, named like the superuser, who may do everything.
 
-    The resource has a listener of its own, so that database names are the server's.
+    The resource has a listener of its own, so that database names are the server's. ``tls`` is whether clients come
+    with TLS.
     """
     port = free_port()
-    tls: dict[str, str] = {"mode": "disable"}
-    document: dict[str, object] = {}
-    if isinstance(server, MongoServer):
-        document["tls"] = {"mode": "disable"}  # the suite's clients come without
+    upstream: dict[str, str] = {"mode": "disable"}
     if server.ca_path is not None:
-        tls = {"mode": "verify-full", "ca": str(server.ca_path)}
+        upstream = {"mode": "verify-full", "ca": str(server.ca_path)}
     resource = {
         "name": "suites",
         "protocol": server.name,
@@ -92,10 +92,11 @@ def gateway_before(server: PostgresServer | MongoServer, folder: Path) -> Iterat
         **({"database": "postgres"} if isinstance(server, PostgresServer) else {}),
         "listen": f"127.0.0.1:{port}",
         "credentials": {"username": server.superuser, "password": {"env": _TOKEN}},
-        "tls": tls,
+        "tls": upstream,
     }
     everything = {"actions": ["*", "function_call", "replicate"]}
-    document |= {
+    document: dict[str, object] = {
+        **({} if tls else {"tls": {"mode": "disable"}}),
         "data_dir": str(folder / "gateway"),
         "resources": [resource],
         "principals": [{"name": server.superuser, "kind": "service", "token": {"env": _TOKEN}}],
@@ -112,19 +113,23 @@ def gateway_before(server: PostgresServer | MongoServer, folder: Path) -> Iterat
 
 
 @contextmanager
-def open_endpoint(way: Way, folder: Path, kind: str = "postgres") -> Iterator[Endpoint]:
+def open_endpoint(
+    way: Way, folder: Path, kind: str = "postgres", *, settings: Mapping[str, str] | None = None, tls: bool = True
+) -> Iterator[Endpoint]:
     """A fresh server, with a gateway before it or not. ``folder`` takes the gateway's files."""
-    with _server(kind) as server:
+    with _server(kind, settings or {}) as server:
         match way:
             case Way.DIRECT:
                 yield Endpoint(server, server.port, way)
             case Way.GATEWAY:
-                with gateway_before(server, folder) as endpoint:
+                with gateway_before(server, folder, tls=tls) as endpoint:
                     yield endpoint
 
 
-def _server(kind: str) -> PostgresServer | MongoServer:
+def _server(kind: str, settings: Mapping[str, str]) -> Server:
     if kind == MongoServer.name:
         # A replica set with authentication, whose failures can be commanded.
-        return MongoServer.start(members=1, settings={"enableTestCommands": "1"})
-    return PostgresServer.start(settings={"max_connections": "300"})
+        return MongoServer.start(members=1, settings={"enableTestCommands": "1", **settings})
+    if kind == MariaDbServer.name:
+        return MariaDbServer.start(settings=settings)
+    return PostgresServer.start(settings={"max_connections": "300", **settings})

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gateway.testing.servers import PostgresServer
-from tests.suites.catalogue import Suite
+from gateway.testing.servers import MariaDbServer, PostgresServer
 from tests.suites.endpoints import Endpoint, Way, open_endpoint
 from tests.suites.sources import environment, pinned, unpack_source
+from tests.suites.suite import Suite
 
 _RECORDER = Path(__file__).with_name("recorder.py")
 _TEST_SECONDS = 60
@@ -68,8 +68,8 @@ def run_suite(
     for number in range(_ATTEMPTS):
         place = folder / f"attempt.{number}"
         place.mkdir()
-        with open_endpoint(way, place, suite.server) as endpoint:
-            _prepare(suite, endpoint)
+        with open_endpoint(way, place, suite.server, settings=suite.settings, tls=suite.tls) as endpoint:
+            _prepare(suite, endpoint, run.place)
             if run.attempt(endpoint, targets, only, number=number):
                 break
     if not run.results:
@@ -80,7 +80,7 @@ def run_suite(
 def _lay_out(suite: Suite, folder: Path) -> Path:
     place = folder / "suite"
     place.mkdir(parents=True)
-    source = unpack_source(suite.distribution, folder / "source")
+    source = unpack_source(suite.source, folder / "source")
     for name in suite.keep:
         if (source / name).exists():
             shutil.move(source / name, place / name)
@@ -94,14 +94,22 @@ def _lay_out(suite: Suite, folder: Path) -> Path:
     return place
 
 
-def _prepare(suite: Suite, endpoint: Endpoint) -> None:
-    if not isinstance(endpoint.server, PostgresServer):
-        return
-    existing = endpoint.server.psql("SELECT datname FROM pg_database").split()
-    for database, script in suite.databases.items():
-        if database not in existing:
-            endpoint.server.create_database(database)
-        endpoint.server.psql(script, database=database)
+def _prepare(suite: Suite, endpoint: Endpoint, place: Path) -> None:
+    for name, content in suite.files(endpoint).items():
+        (place / name).write_text(content)
+    match endpoint.server:
+        case PostgresServer() as server:
+            existing = server.psql("SELECT datname FROM pg_database").split()
+            for database, script in suite.databases.items():
+                if database not in existing:
+                    server.create_database(database)
+                server.psql(script, database=database)
+        case MariaDbServer() as server:
+            for database, script in suite.databases.items():
+                server.create_database(database)
+                server.sql(script, database=database)
+        case _:
+            pass
 
 
 class _Run:
@@ -110,7 +118,7 @@ class _Run:
     def __init__(self, suite: Suite, python: Path, place: Path, folder: Path, stop: threading.Event) -> None:
         self._suite = suite
         self._python = python
-        self._place = place
+        self.place = place
         self._folder = folder
         self._stop = stop
         self._log = folder / "pytest.log"
@@ -127,20 +135,20 @@ class _Run:
             "PATH": f"{self._python.parent}:{endpoint.server.installation.bindir}:/usr/bin:/bin",
             "HOME": str(self._folder),
             "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": f"{self._folder}:{self._place}",
+            "PYTHONPATH": f"{self._folder}:{self.place}",
             "RECORDER_OUTPUT": str(output),
             "RECORDER_SKIP": str(skip),
             "RECORDER_ONLY": str(chosen),
             **self._suite.variables(endpoint),
         }
         # The suite's own pytest settings hold where it has some; nothing above its folder does.
-        settings = [] if (self._place / "pyproject.toml").exists() else ["-c", os.devnull]
+        settings = [] if (self.place / "pyproject.toml").exists() else ["-c", os.devnull]
         command = [str(self._python), "-m", "pytest", "-q", "-p", "recorder", "-p", "no:cacheprovider", *settings]
-        command += [f"--rootdir={self._place}", "--tb=native", *self._suite.arguments(endpoint), *targets]
+        command += [f"--rootdir={self.place}", "--tb=native", *self._suite.arguments(endpoint), *targets]
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 command,
-                cwd=self._place,
+                cwd=self.place,
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

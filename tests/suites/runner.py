@@ -12,10 +12,10 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.suites.catalogue import Suite
 from tests.suites.comparison import Difference, differences, load_exclusions, unexplained
 from tests.suites.endpoints import Way
 from tests.suites.execution import Results, run_suite
+from tests.suites.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ def pinned(distribution: str) -> str:
     return f"{distribution}=={importlib.metadata.version(distribution)}"
 
 
-def unpack_source(distribution: str, target: Path) -> Path:
-    """Unpack the installed version's source distribution into ``target``; its one folder."""
-    with tarfile.open(_source(distribution)) as archive:
+def unpack_source(requirement: str, target: Path) -> Path:
+    """Unpack the source distribution of ``name==version`` into ``target``; its one folder."""
+    with tarfile.open(_source(requirement)) as archive:
         archive.extractall(target, filter="data")
     (folder,) = target.iterdir()
     return folder
@@ -63,8 +63,7 @@ def environment(requirements: Iterable[str]) -> Path:
     return python
 
 
-def _source(distribution: str) -> Path:
-    requirement = pinned(distribution)
+def _source(requirement: str) -> Path:
     folder = cache_folder() / requirement.replace("==", "-")
     with locked(folder.name):
         if not any(folder.glob("*.tar.gz")):

@@ -56,8 +56,7 @@ def session(driver: Path, connect: Login, other: Login) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
-@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+@pytest.mark.parametrize(("tls", "compress"), [(False, False), (True, True)], ids=["clear", "tls and compressed"])
 def test_a_session_of_mysql2(
     plain_mysql_gateway: MySqlGateway,
     secure_mysql_gateway: MySqlGateway,

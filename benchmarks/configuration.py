@@ -84,7 +84,6 @@ def configuration(variant: Variant, *, port: int, upstream_port: int) -> str:
         "limits": {"max_sessions": 5000},
     }
     if variant.holds:
-        document["approvals"] = {"url": "https://querygate.example/approvals"}
         policies = document["policies"]
         assert isinstance(policies, list)
         policies.append(

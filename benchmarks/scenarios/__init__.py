@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from benchmarks.scenarios.base import Scenario
 from benchmarks.scenarios.bulk import BULK_MASKED, BULK_UNMASKED
+from benchmarks.scenarios.decision import DECISION
 from benchmarks.scenarios.documents import MONGODB_MASKED, MONGODB_POINT, MONGODB_SCAN
-from benchmarks.scenarios.memory import HELD_MEMORY, IDLE_MEMORY, IDLE_MEMORY_TLS, STALLED_CLIENT
+from benchmarks.scenarios.memory import HELD_MEMORY, HELD_MEMORY_LINKED, IDLE_MEMORY, IDLE_MEMORY_TLS, STALLED_CLIENT
 from benchmarks.scenarios.point import (
     AUDIT_BEFORE,
     AUDIT_BUFFERED,
@@ -41,7 +42,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             STALLED_CLIENT,
             IDLE_MEMORY,
             IDLE_MEMORY_TLS,
+            DECISION,
             HELD_MEMORY,
+            HELD_MEMORY_LINKED,
             LATENCY,
         )
     }

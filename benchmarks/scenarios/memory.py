@@ -12,6 +12,7 @@ from benchmarks.accounting import resident_bytes
 from benchmarks.bed import Route
 from benchmarks.client import RawReader, connect
 from benchmarks.configuration import Variant
+from benchmarks.controlled import start_controlled
 from benchmarks.report import Better, Comparison, Result, Series
 from benchmarks.scenarios.base import Run, Scenario
 
@@ -21,8 +22,7 @@ _IDLE_TARGET = 32.0
 """KiB per session."""
 _HELD_TARGET = 64.0
 """KiB per statement that waits for an approval."""
-_WAITING = 2.0
-"""Seconds until the last request is on the desk: its rows are estimated first."""
+_HELD_AT_ONCE = 1000
 _STALLED = 8
 _STALLED_TARGET = 1.0
 """MiB per client."""
@@ -69,34 +69,45 @@ def _idle(tls: bool, run: Run) -> Result:
     )
 
 
-def _held(run: Run) -> Result:
-    """Sessions whose one statement waits for an approval. The gateway is a fresh one."""
+def _held(linked: bool, run: Run) -> Result:
+    """Sessions whose one statement waits for an approval. The gateways are fresh ones.
+
+    Over the link a statement costs twice: in the gateway that holds it, and on the desk of the control plane.
+    """
+    name = "held-memory-linked" if linked else "held-memory"
     points: list[tuple[int, int]] = []
+    desk: list[tuple[int, int]] = []
     with ExitStack() as stack:
-        route = run.bed.fresh_gateway(Variant("gateway, holding", holds=True), stack)
+        controlled = start_controlled(run.bed, Variant("gateway, holding", holds=True), stack)
+        route = controlled.linked if linked else controlled.own
         sessions: list[psycopg.Connection] = []
-        for wanted in (1, *run.options.sessions):
+        for wanted in sorted({1, *run.options.sessions, _HELD_AT_ONCE}):
             while len(sessions) < wanted:
                 session = stack.enter_context(closing(connect(route)))
                 sessions.append(session)
                 session.pgconn.send_query(_STATEMENT.encode())
-            time.sleep(_SETTLE + _WAITING)
+            controlled.wait_for(wanted)
+            time.sleep(_SETTLE)
             points.append((wanted, _resident(route)))
-            run.progress.say(f"held-memory: {wanted} statements wait, {points[-1][1] / _MIB:.1f} MiB")
-        if any(session.pgconn.socket >= 0 and not _waits(session) for session in sessions):
+            desk.append((wanted, resident_bytes(controlled.control_pid)))
+            run.progress.say(f"{name}: {wanted} statements wait, {points[-1][1] / _MIB:.1f} MiB")
+        if any(not _waits(session) for session in sessions):
             raise ValueError("a statement that should wait was answered")
-    return Result(
-        "held-memory",
-        tuple(Series(f"{count} statements", "resident memory", "MiB", (size / _MIB,)) for count, size in points),
-        (
-            Comparison(
-                f"per held statement, session included, {points[0][0]} to {points[-1][0]}",
-                _slope(points) / _KIB,
-                "KiB",
-                target=_HELD_TARGET,
-                better=Better.AT_MOST,
-            ),
-        ),
+    series = [Series(f"{count} statements", "resident memory", "MiB", (size / _MIB,)) for count, size in points]
+    comparisons = [_per_statement("per held statement, session included", points)]
+    if linked:
+        series += [Series(f"{count} statements", "of the control plane", "MiB", (size / _MIB,)) for count, size in desk]
+        comparisons.append(_per_statement("on the control plane's desk", desk))
+    return Result(name, tuple(series), tuple(comparisons))
+
+
+def _per_statement(what: str, points: list[tuple[int, int]]) -> Comparison:
+    return Comparison(
+        f"{what}, {points[0][0]} to {points[-1][0]}",
+        _slope(points) / _KIB,
+        "KiB",
+        target=_HELD_TARGET,
+        better=Better.AT_MOST,
     )
 
 
@@ -156,4 +167,7 @@ def _stalled(run: Run) -> Result:
 IDLE_MEMORY = Scenario("idle-memory", "memory of idle sessions in plaintext", partial(_idle, False))
 IDLE_MEMORY_TLS = Scenario("idle-memory-tls", "memory of idle sessions with TLS to the client", partial(_idle, True))
 STALLED_CLIENT = Scenario("stalled-client", "memory that clients cost who do not read what they asked for", _stalled)
-HELD_MEMORY = Scenario("held-memory", "memory of statements that wait for an approval", _held)
+HELD_MEMORY = Scenario("held-memory", "memory of statements that wait for an approval", partial(_held, False))
+HELD_MEMORY_LINKED = Scenario(
+    "held-memory-linked", "the same on a linked gateway and at its control plane", partial(_held, True)
+)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -144,6 +147,28 @@ def test_postgres_keeps_and_hashes_what_it_may(start_gateway: StartGateway, shop
     assert in_text
     assert bound
     assert in_text[1] == bound[1], "one value is the same wherever it stands"
+
+
+def test_what_a_resource_says_of_its_values_is_taken_over_while_sessions_run(
+    start_gateway: StartGateway, shop_database: Shop
+) -> None:
+    gateway = start_gateway(shop_database)
+    path = gateway.folder / "querygate.yaml"
+    config = json.loads(path.read_text())
+    config["resources"][0]["audit"] = {"literals": "drop"}
+    with psycopg.connect(gateway.conninfo(), autocommit=True) as connection:
+        connection.execute("SELECT id FROM customers WHERE city = 'basalt_before'")
+        path.write_text(json.dumps(config))
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while "the configuration was read again" not in gateway.process.log():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        connection.execute("SELECT id FROM customers WHERE city = 'quartz_after'")
+        connection.execute("SELECT 1 AS basalt_last")
+    text = recorded(gateway.folder, f"{PLAIN}_last")
+    assert f"{PLAIN}_before" in text
+    assert readable(text) == set()
 
 
 # --- MySQL ------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,14 @@ def test_takes_the_documents_of_the_store_and_the_rest_of_the_file(tmp_path: Pat
     assert config.credentials["shop"].password == "secret"
 
 
+def test_what_a_resource_of_the_store_says_of_its_audit_counts(tmp_path: Path) -> None:
+    audit = {"literals": {"labels": {"pii.*": "hash"}}, "durability": {"read": "before_forward"}}
+    config = build(tmp_path, resources=[SHOP | {"audit": audit}])
+    assert config.audit.literals_of("shop", ("pii.email",)) == "hash"
+    assert config.audit.literals_of("shop", ("team",)) == config.audit.literals_of("other", ("pii.email",)) == "keep"
+    assert config.audit.durability_of("shop").read == "before_forward"
+
+
 def test_issued_tokens_keep_their_names_and_die_with_their_principal(tmp_path: Path) -> None:
     tokens = [
         {

@@ -219,7 +219,8 @@ class ControlLink:
     def _lose(self, reason: str) -> None:
         if self._lost_since is None:
             self._lost_since = self._clock()
-            _log.warning("the control plane cannot be reached; the last good snapshot stays in force", reason=reason)
+            meanwhile = "the last good snapshot stays in force" if self._plane.snapshot().name else "nobody gets in yet"
+            _log.warning(f"the control plane cannot be reached; {meanwhile}", reason=reason)
         self._lost_reason = reason
 
     def _find(self) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.suites.catalogue import SUITES
-from tests.suites.runner import run_both_ways
-from tests.suites.sources import SourceUnavailable
+from tests.suites.selection import check_both_ways
 
 SELECTION = {
     "motor": (
@@ -24,12 +21,4 @@ SELECTION = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "at_least"), [("motor", 50), ("pymongo", 30)])
 def test_a_drivers_own_tests_end_as_without_a_gateway(tmp_path: Path, name: str, at_least: int) -> None:
-    (suite,) = (suite for suite in SUITES if suite.name == name)
-    try:
-        report = run_both_ways(suite, SELECTION[name], keep=tmp_path / "suite")
-    except SourceUnavailable as error:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            raise
-        pytest.skip(str(error).splitlines()[0])
-    assert not report.unexplained, report.render()
-    assert report.equal >= at_least, report.render()
+    check_both_ways(name, SELECTION[name], tmp_path, at_least=at_least)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 _LOW, _HIGH = 15_000, 32_000  # below the range from which Linux takes ports for outgoing connections
@@ -13,13 +16,22 @@ _ATTEMPTS = 200
 def free_port(taken: frozenset[int] = frozenset()) -> int:
     """A port on 127.0.0.1 that nobody listens on, and not one of ``taken``.
 
-    Nothing keeps it free until it is used; it is taken at random so that processes that ask at once get different ones.
+    Nothing keeps it free until it is used; so no process gets one twice before it has had all, and each has them in an
+    order of its own.
     """
+    order = _order()
     for _ in range(_ATTEMPTS):
-        port = random.SystemRandom().randrange(_LOW, _HIGH)
+        port = next(order)
         if port not in taken and _can_listen(port):
             return port
     raise OSError(f"no free port on 127.0.0.1 between {_LOW} and {_HIGH} in {_ATTEMPTS} attempts")
+
+
+@functools.cache
+def _order() -> Iterator[int]:
+    ports = list(range(_LOW, _HIGH))
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
 
 
 def free_ports(count: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""``querygate connect`` and ``querygate token`` on the gateway's own machine, with a real psql."""
+"""``querygate connect`` and ``querygate token`` on the gateway's own machine, with a real psql and mariadb."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.shop import Shop
+from gateway.testing.shop_mariadb import MariaDbShop
 from tests.fixtures.gateway import ANALYST, StartGateway
+from tests.fixtures.mysql_gateway import StartMySqlGateway
 
 
 def querygate(
@@ -39,6 +41,22 @@ def test_opens_psql_with_a_token_that_is_gone_afterwards(start_gateway: StartGat
         gateway.folder,
         *("connect", "shop-prod", "--config", "querygate.yaml", "--principal", ANALYST),
         *("--", "-AXtc", "SELECT 6 * 7"),
+        environment=secrets,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "42"), done.stderr
+    listed = querygate(gateway.folder, "token", "list", "-c", "querygate.yaml", "--json", environment=secrets)
+    assert json.loads(listed.stdout) == [], "the token was for this one session"
+
+
+def test_opens_the_mariadb_shell_likewise(start_mysql_gateway: StartMySqlGateway, mariadb_shop: MariaDbShop) -> None:
+    if shutil.which("mariadb") is None:
+        pytest.skip("there is no mariadb")
+    gateway = start_mysql_gateway(mariadb_shop, tls=True)
+    secrets = {"SHOP_PASSWORD": mariadb_shop.password, "TEST_TOKEN": gateway.token}
+    done = querygate(
+        gateway.folder,
+        *("connect", "shop-prod", "--config", "querygate.yaml", "--principal", ANALYST),
+        *("--", "-Ne", "SELECT 6 * 7"),
         environment=secrets,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "42"), done.stderr

@@ -6,7 +6,6 @@ stay in a cache outside the project.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -14,9 +13,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
+
+from gateway.testing.servers.places import locked
 
 _PROJECT = Path(__file__).parents[2]
 _SECONDS = 900
@@ -54,7 +54,7 @@ def environment(requirements: Iterable[str]) -> Path:
     name = hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()[:16]
     folder = cache_folder() / f"environment-{name}"
     python = folder / "bin" / "python"
-    with locked(f"environment-{name}"):
+    with locked(cache_folder(), f"environment-{name}"):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _run([_uv(), "venv", "--quiet", "--python", sys.executable, str(folder)])
@@ -65,7 +65,7 @@ def environment(requirements: Iterable[str]) -> Path:
 
 def _source(requirement: str) -> Path:
     folder = cache_folder() / requirement.replace("==", "-")
-    with locked(folder.name):
+    with locked(folder.parent, folder.name):
         if not any(folder.glob("*.tar.gz")):
             folder.mkdir(exist_ok=True)
             # uv has no download command; pip's prepares metadata, but builds nothing.
@@ -89,10 +89,3 @@ def _run(command: list[str]) -> None:
     )
     if done.returncode:
         raise SourceUnavailable(f"{' '.join(command[:4])} … failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
-
-
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    with (cache_folder() / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

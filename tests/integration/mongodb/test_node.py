@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from gateway.testing.servers.places import locked
 from gateway.testing.shop_documents import DocumentShop
+from tests.fixtures.missing import missing
 from tests.fixtures.mongodb import MongoGateway
-from tests.suites.sources import cache_folder, locked
+from tests.suites.sources import cache_folder
 
 HERE = Path(__file__).with_name("node")
 
@@ -25,11 +27,9 @@ def stories() -> Path:
     """The script, beside the packages that the lock file names."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail("node and npm are missing", pytrace=False)
-        pytest.skip("node and npm are missing")
+        missing("node and npm are missing")
     folder = cache_folder() / "node-mongodb"
-    with locked(folder.name):
+    with locked(folder.parent, folder.name):
         fresh = (HERE / "package-lock.json").read_bytes()
         installed = folder / "installed"
         if not installed.exists() or installed.read_bytes() != fresh:

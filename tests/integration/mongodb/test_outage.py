@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from pymongo.errors import PyMongoError
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import create_document_shop
+from tests.fixtures.control_plane import until
 from tests.fixtures.mongodb import MongoGateway, StartMongoGateway, start_mongod
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -52,13 +53,13 @@ def test_writers_go_on_after_an_outage_and_nothing_acknowledged_is_lost(
     for thread in threads:
         thread.start()
     try:
-        _until(lambda: len(acknowledged) > 5 * WRITERS)
+        until(lambda: len(acknowledged) > 5 * WRITERS, 60)
         lone_server.kill()
         gone = time.monotonic()
-        _until(lambda: len([1 for _, at in failed if at > gone]) >= WRITERS)
+        until(lambda: len([1 for _, at in failed if at > gone]) >= WRITERS, 60)
         lone_server.restart()
         back = time.monotonic()
-        _until(lambda: len({number % WRITERS for number, at in acknowledged if at > back}) == WRITERS)
+        until(lambda: len({number % WRITERS for number, at in acknowledged if at > back}) == WRITERS, 60)
         waited = time.monotonic() - back
     finally:
         stop.set()
@@ -68,13 +69,6 @@ def test_writers_go_on_after_an_outage_and_nothing_acknowledged_is_lost(
     with lone_gateway.client() as client:
         stored = {document["_id"] for document in client.shop.kept.find()}
     assert {number for number, _ in acknowledged} <= stored
-    _until(lambda: len(lone_gateway.audit("insert", "kept")) >= len(acknowledged))
+    until(lambda: len(lone_gateway.audit("insert", "kept")) >= len(acknowledged), 60)
     texts = {str(error).split(" (")[0].split(",")[0] for error, _ in failed}
     assert any("the database is not available" in text for text in texts), texts
-
-
-def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)

@@ -16,6 +16,7 @@ from gateway.testing.servers.account import Account
 from gateway.testing.servers.places import cache_folder, prepared
 from gateway.testing.shop_mariadb import MariaDbShop
 from tests.fixtures.gateway import ADMIN, ANALYST
+from tests.fixtures.missing import missing
 from tests.fixtures.mysql_gateway import MySqlGateway
 
 MYSQL2 = "mysql2@3.24.6"
@@ -36,9 +37,7 @@ def mysql2() -> Path:
         folder = cache_folder(Account.present())
         return prepared(folder, f"npm-{MYSQL2}", lambda target: npm.install(MYSQL2, target)) / "node_modules"
     except ServerUnavailable as error:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 def session(driver: Path, connect: Login, other: Login) -> dict[str, Any]:

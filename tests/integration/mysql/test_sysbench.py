@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 
 from gateway.testing.shop_mariadb import MariaDbShop
 from tests.fixtures.gateway import ADMIN
+from tests.fixtures.missing import missing
 from tests.fixtures.mysql_gateway import MySqlGateway
 
 pytestmark = pytest.mark.slow
@@ -59,9 +59,7 @@ def benches(plain_mysql_gateway: MySqlGateway) -> Iterator[tuple[Bench, Bench]]:
     """Directly, and through the gateway; each made its table itself."""
     program = shutil.which("sysbench")
     if program is None:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail("sysbench is missing (package sysbench)", pytrace=False)
-        pytest.skip("sysbench is missing (package sysbench)")
+        missing("sysbench is missing (package sysbench)")
     gateway, shop = plain_mysql_gateway, plain_mysql_gateway.shop
     direct = Bench(program, shop, shop.server.port, shop.user, shop.password, "sysbench_direct")
     through = Bench(program, shop, gateway.fixed_port, ADMIN, gateway.token, "sysbench_through")

@@ -124,12 +124,11 @@ class Request:
         self.msg = Msg(self.msg.flags, body, self.msg.sequences)
         self.message = self.msg.encode(self.request_id)
 
-    def reply(self, body: bytes, request_id: int, *, flags: int = 0, response_to: int | None = None) -> bytes:
+    def reply(self, body: bytes, request_id: int) -> bytes:
         """The message that answers this request with ``body``."""
-        answered = self.request_id if response_to is None else response_to
         if self.legacy:
-            return Reply(body).encode(request_id, answered)
-        message = Msg(flags, body).encode(request_id, answered)
+            return Reply(body).encode(request_id, self.request_id)
+        message = Msg(0, body).encode(request_id, self.request_id)
         return message if self.compressor is None else compress(message, self.compressor)
 
 

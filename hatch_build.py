@@ -63,6 +63,7 @@ TYPED = (
     "plugins/mongodb/gateway_mongodb/wire/framing.py",
     "plugins/mongodb/gateway_mongodb/wire/messages.py",
     "plugins/mongodb/gateway_mongodb/wire/scan.py",
+    "plugins/mongodb/gateway_mongodb/wire/stream.py",
     "plugins/mysql/gateway_mysql/changes.py",
     "plugins/mysql/gateway_mysql/core.py",
     "plugins/mysql/gateway_mysql/parameters.py",

@@ -6,8 +6,12 @@ import ctypes
 import gc
 import sys
 
+_M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_THRESHOLD = 128 * 1024
+_MAPPED_FROM = 260_000
+"""Bytes: above what uvloop reads at once without TLS (256,000), below its buffer for a connection with it (256 KiB)."""
+_KEPT = 4 * 1024 * 1024
+"""Bytes that are kept for what is needed next."""
 
 
 def return_large_buffers() -> bool:
@@ -15,12 +19,17 @@ def return_large_buffers() -> bool:
 
     uvloop keeps a read buffer of 256 KiB for each TLS connection. glibc's own threshold grows with the first such
     buffer that is freed, and later ones then come from the heap, where pages that were used once stay resident. Setting
-    the threshold fixes it (mallopt(3)).
+    the threshold fixes it (mallopt(3)). What is read in bulk stays below it and some of the heap is kept: a fresh page
+    costs more than to copy what goes into it.
     """
     if sys.platform != "linux":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, _THRESHOLD) == 1
+    if mallopt is None:
+        return False
+    mapped = bool(mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM))
+    kept = bool(mallopt(_M_TRIM_THRESHOLD, _KEPT))
+    return mapped and kept
 
 
 def set_aside_what_stays() -> None:

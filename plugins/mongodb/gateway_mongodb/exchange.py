@@ -22,11 +22,12 @@ from gateway_mongodb.limits import acknowledged
 from gateway_mongodb.local import TELLS_TOPOLOGY
 from gateway_mongodb.replies import note, outcome, shown
 from gateway_mongodb.requests import Request
-from gateway_mongodb.wire.codec import document_size, encode
+from gateway_mongodb.wire.codec import encode, skip_elements
 from gateway_mongodb.wire.compression import compress, decompress
 from gateway_mongodb.wire.framing import FrameBuffer
 from gateway_mongodb.wire.messages import BODY_AT, OP_COMPRESSED, OP_MSG, Msg, MsgFlag, decode_msg, is_plain
 from gateway_mongodb.wire.scan import ReplyScan, scan_reply
+from gateway_mongodb.wire.stream import ReplyStream
 
 MAX_MESSAGE: Final = 48_000_000
 """``maxMessageSizeBytes`` of every server."""
@@ -50,8 +51,7 @@ class Exchange:
         "_probed",
         "_record",
         "_reply_to",
-        "_stream_left",
-        "_streamed",
+        "_stream",
     )
 
     def __init__(self, core: Core, claims: Claims) -> None:
@@ -66,10 +66,8 @@ class Exchange:
         """The answer to it."""
         self._reply_to = 0
         self._abandoned = False
-        self._streamed = False
-        """The present reply goes out as it comes, since nobody has to change it."""
-        self._stream_left = 0
-        """Bytes of it that are still to come."""
+        self._stream: ReplyStream | None = None
+        """The present reply, where it goes out as it comes, since nobody has to change it."""
 
     @property
     def running(self) -> bool:
@@ -79,7 +77,7 @@ class Exchange:
     @property
     def may_speak(self) -> bool:
         """Whether the client hears an error: in the middle of a reply there is no room for another one."""
-        return not (self._abandoned or self._streamed)
+        return not self._abandoned and self._stream is None
 
     def ready(self, max_message: int) -> None:
         """The database takes commands."""
@@ -88,7 +86,7 @@ class Exchange:
     def start_over(self) -> None:
         """A new connection to the database: nothing of the old one counts."""
         self._buffer.take_rest()
-        self._streamed, self._stream_left = False, 0
+        self._stream = None
 
     # --- ends ---------------------------------------------------------------------------------------------------
 
@@ -148,18 +146,27 @@ class Exchange:
 
     def receive(self, data: bytes) -> None:
         """Bytes from the database."""
-        if self._stream_left:
-            part = data if len(data) <= self._stream_left else data[: self._stream_left]
-            self._stream_left -= len(part)
-            self._core.effects.append(SendDownstream(part))
+        if self._stream is not None:
+            data = self._pass(self._stream, data)
+            if not data:
+                return
         self._buffer.feed(data)
         while not self._core.closed and self._buffer.next():
             self._reply()
-        if not self._streamed and self._buffer.awaited > _STREAM_FROM and self._may_stream():
-            rest = self._buffer.rest()
-            self._streamed = True
-            self._stream_left = self._buffer.awaited - len(rest)
-            self._core.effects.append(SendDownstream(rest))
+        if self._buffer.awaited > _STREAM_FROM and self._may_stream():
+            self._stream = ReplyStream(self._buffer.awaited, skip_elements)
+            self._pass(self._stream, self._buffer.take_rest())
+
+    def _pass(self, stream: ReplyStream, data: bytes) -> bytes:
+        """Send on what is of the reply; what is behind it."""
+        left = stream.left
+        part, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
+        stream.feed(part)
+        self._core.effects.append(SendDownstream(part))
+        if not stream.left:
+            self._sent_already(stream)
+            self._stream = None
+        return rest
 
     def _may_stream(self) -> bool:
         """Whether the long reply that is coming in goes to the client as it is. Errors are never that long."""
@@ -188,9 +195,6 @@ class Exchange:
             start, end, opcode = 0, len(data), OP_MSG
         if opcode != OP_MSG or request is None:
             raise RemoteProtocolError("the database sends what nobody asked for")
-        if self._streamed:
-            self._sent_already(data[start:end] if start or end < len(data) else data)
-            return
         msg = decode_msg(data, start, end)
         if self._probe is not None:
             if buffer.response_to != self._probe:
@@ -246,20 +250,16 @@ class Exchange:
         if self._abandoned:
             core.close()
 
-    def _sent_already(self, message: bytes) -> None:
-        """The end of a reply that went out as it came: what it said. Nothing of it is copied."""
+    def _sent_already(self, stream: ReplyStream) -> None:
+        """The end of a reply that went out as it came: what it said."""
         core, request, record = self._core, self._core.current, self._record
-        self._streamed = False
         if request is None or record is None:
             raise LocalProtocolError("a reply was streamed to nobody")
-        if document_size(message, BODY_AT, len(message)) != len(message) - BODY_AT:
-            raise RemoteProtocolError("a reply is longer than its body")
-        scan = scan_reply(message, BODY_AT)
-        usual = scan.ok and not scan.has_write_errors and request.name != "startSession"
-        body = b"" if usual else message[BODY_AT:]
+        body = stream.without_results()
+        scan = scan_reply(body)
         self._note(request, record.ruling, scan, body)
-        record.rows = scan.rows or scan.changed
-        record.bytes_out += len(message) - BODY_AT
+        record.rows = stream.rows or scan.rows or scan.changed
+        record.bytes_out += stream.length - BODY_AT
         result, code = outcome(record.ruling, scan, body)
         self._record = None
         core.finish(record, result, code)

@@ -167,9 +167,9 @@ def test_what_is_more_than_a_body_is_sent_when_it_has_been_looked_at() -> None:
     plain = bytearray(reply(batch(100, size=5_000)) + b"\0" + bson.encode({"ok": 1}))
     plain[:4] = len(plain).to_bytes(4, "little")
     session.ask({"find": "t", "filter": {}})
-    session.answer(bytes(plain[:200_000]))
     with pytest.raises(RemoteProtocolError):
-        session.answer(bytes(plain[200_000:]))
+        session.answer(bytes(plain[:200_000]))
+    assert sent_down(session.take()) == b""
 
 
 def test_a_limited_reply_waits_and_is_cut() -> None:

@@ -127,3 +127,51 @@ def count_elements(bytes data, Py_ssize_t start, Py_ssize_t limit):
             raise RemoteProtocolError("an element is malformed, or of an unknown type")
         count += 1
     return count
+
+
+cdef Py_ssize_t _extent(const unsigned char* data, Py_ssize_t position, Py_ssize_t size, Py_ssize_t end) noexcept nogil:
+    """Bytes of an element, 0 where they do not say yet, -1 where it is malformed."""
+    cdef Py_ssize_t limit = end if end < size else size
+    cdef Py_ssize_t undecided = -1 if end <= size else 0
+    cdef Py_ssize_t value, after
+    cdef unsigned char kind = data[position]
+    value = _string_end(data, position + 1, limit)
+    if value < 0:
+        return undecided
+    if kind == 0x0B:
+        after = _value_end(data, kind, value, limit)
+        if after < 0:
+            return undecided
+    else:
+        if kind in (0x02, 0x03, 0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F) and limit - value < 4:
+            return undecided
+        after = _value_end(data, kind, value, end)
+        if after < 0:
+            return -1
+    return after - position
+
+
+def element_size(bytes data, Py_ssize_t position, Py_ssize_t end):
+    """Bytes of the element at ``position``, 0 where they do not say yet; ``RemoteProtocolError``."""
+    cdef const unsigned char* raw = data
+    cdef Py_ssize_t size = _extent(raw, position, len(data), end)
+    if size < 0:
+        raise RemoteProtocolError("an element is malformed, or of an unknown type")
+    return size
+
+
+def skip_elements(bytes data, Py_ssize_t position, Py_ssize_t end):
+    """Jump over elements: where that led to, and how many they were; ``RemoteProtocolError``."""
+    cdef const unsigned char* raw = data
+    cdef Py_ssize_t size = len(data), extent
+    cdef Py_ssize_t limit = end if end < size else size
+    cdef Py_ssize_t count = 0
+    while position < limit:
+        extent = _extent(raw, position, size, end)
+        if extent < 0:
+            raise RemoteProtocolError("an element is malformed, or of an unknown type")
+        if extent == 0:
+            break
+        position += extent
+        count += 1
+    return position, count

@@ -91,3 +91,56 @@ def _value_end(data: bytes, kind: int, start: int, limit: int) -> int:
     if after > limit:
         raise RemoteProtocolError("an element is malformed, or of an unknown type")
     return after
+
+
+def element_size(data: bytes, position: int, end: int) -> int:
+    """Bytes of the element at ``position``, 0 where they do not say yet; ``RemoteProtocolError``.
+
+    ``data`` may be a part of what there will be: the document's closing NUL is at ``end``.
+    """
+    limit = min(end, len(data))
+    value = data.find(b"\0", position + 1, limit) + 1
+    if not value:
+        return _undecided(data, end)
+    kind = data[position]
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        after = value + fixed
+    elif kind == 0x0B:
+        after = data.find(b"\0", value, limit) + 1
+        after = data.find(b"\0", after, limit) + 1 if after else 0
+        if not after:
+            return _undecided(data, end)
+    elif kind in _EXTRA:
+        if limit - value < 4:
+            return _undecided(data, end)
+        size = _INT32.unpack_from(data, value)[0]
+        least = _MIN_DOCUMENT if _EXTRA[kind] == 0 else 0
+        after = value + _EXTRA[kind] + size if size >= least else end + 1
+    else:
+        after = end + 1
+    if after > end:
+        raise RemoteProtocolError("an element is malformed, or of an unknown type")
+    return after - position
+
+
+def _undecided(data: bytes, end: int) -> int:
+    if end <= len(data):
+        raise RemoteProtocolError("an element is malformed")
+    return 0
+
+
+def skip_elements(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """Jump over elements from ``position`` on: where that led to, and how many they were.
+
+    Ends at ``end``, where the document's closing NUL is, or behind what is there of the document, or at an element
+    that does not say yet how long it is; ``RemoteProtocolError``.
+    """
+    count, limit = 0, min(end, len(data))
+    while position < limit:
+        size = element_size(data, position, end)
+        if not size:
+            break
+        position += size
+        count += 1
+    return position, count

@@ -17,12 +17,18 @@ from bson.raw_bson import RawBSONDocument
 from gateway.errors import RemoteProtocolError
 
 if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
-    from gateway_mongodb.wire._elements_reference import COMPILED, count_elements, elements
+    from gateway_mongodb.wire._elements_reference import COMPILED, count_elements, element_size, elements, skip_elements
 else:
     try:
-        from gateway_mongodb.wire._elements import COMPILED, count_elements, elements
+        from gateway_mongodb.wire._elements import COMPILED, count_elements, element_size, elements, skip_elements
     except ImportError:
-        from gateway_mongodb.wire._elements_reference import COMPILED, count_elements, elements
+        from gateway_mongodb.wire._elements_reference import (
+            COMPILED,
+            count_elements,
+            element_size,
+            elements,
+            skip_elements,
+        )
 
 __all__ = [
     "COMPILED",
@@ -31,9 +37,11 @@ __all__ = [
     "decode_raw",
     "document_size",
     "element",
+    "element_size",
     "elements",
     "encode",
     "number",
+    "skip_elements",
     "text",
     "with_elements",
     "without",

@@ -102,14 +102,10 @@ class FrameBuffer:
         return self._need
 
     def peek(self, size: int) -> bytes:
-        """Up to so many of the first bytes of the message that is awaited; fewer where they came in pieces."""
-        return self.data[self._next : self._next + size]
-
-    def rest(self) -> bytes:
-        """What is there of the message that is awaited."""
-        if self._chunks:
+        """Up to so many of the first bytes of the message that is awaited."""
+        if self._chunks and len(self.data) - self._next < size:
             self._gather(len(self))
-        return self.data[self._next :]
+        return self.data[self._next : self._next + size]
 
     def take_rest(self) -> bytes:
         """Everything that has not been handed out; the buffer is empty afterwards."""

@@ -36,7 +36,7 @@ from gateway.errors import (
 )
 from gateway.guardrails.budgets import Budgets
 from gateway.guardrails.changes import uncountable
-from gateway.masking.guard import guard
+from gateway.masking.guard import copies_masked, guard
 from gateway.masking.plan import REDACT
 from gateway.masking.sentinels import MaskSentinels
 from gateway.plugin.dispatch import Dispatcher
@@ -285,6 +285,7 @@ class Chain:
             allowance=self._budgets.allowance(obligations.budgets) if obligations.budgets else None,
             sentinels=sentinels,
             literals=self._kept(scope, analysis, request.labels),
+            as_rows=bool(guarded) and copies_masked(analysis, scope.database.labels_of, guarded),
         )
         # What a mask has shown meanwhile may be among the constants next time.
         checked = sentinels is not None and any(facts.texts for facts in analysis.statements)

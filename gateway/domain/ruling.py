@@ -32,6 +32,7 @@ class Ruling:
     ``audit`` is the part of the audit event that every execution shares, already encoded.
     ``epoch`` is the snapshot-and-catalog epoch that it was made in; in another epoch it has to be made anew.
     ``plans`` is for the protocol plugin: what it compiled for a result description, by that description's bytes.
+    ``as_rows`` True means that it holds a COPY of what has to be masked: it may run as its query only.
     ``plain`` True means that an execution, unless refused, needs nothing but its record and its mask: it only reads or
     changes rows, leaves the session as it is, and nobody has to be asked, warned, timed or counted.
     """
@@ -50,6 +51,7 @@ class Ruling:
     sentinels: Sentinels | None = None
     literals: Literals | None = None
     plans: dict[Any, Any] = field(default_factory=dict)
+    as_rows: bool = False
     plain: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from typing_extensions import override
 
+from gateway.domain.copying import CopySpelling
+
 
 class Action(StrEnum):
     """What a statement does to the database. Policies name these, or the groups of ``ACTION_GROUPS``."""
@@ -158,6 +160,8 @@ class StatementFacts:
     """Changes rows in a part of it whose number the database does not report, such as a DELETE inside WITH."""
     texts: frozenset[str] = field(default=frozenset(), compare=False)
     """The string constants of a statement that writes: one of them may be stored."""
+    copied: CopySpelling | None = None
+    """For COPY TO STDOUT: the query for its rows and how they are spelt; None where that is not certain."""
     detail: str = ""
     """One word of the statement that its handling depends on: the name in ``DEALLOCATE name``, the setting in SET."""
 

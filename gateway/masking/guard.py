@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.domain.statement import Action, ColumnRef, ObjectRef, StatementFacts
+from gateway.domain.statement import Action, Analysis, ColumnRef, ObjectRef, StatementFacts
 
 LabelsOf = Callable[[ColumnRef], frozenset[str]]
 
@@ -109,7 +109,8 @@ RULES: Final = (
     Rule(
         "copy-out",
         "COPY would carry masked columns out unmasked",
-        lambda s: s.does(Action.COPY_OUT) and s.reads_masked,
+        # One whose query and spelling are known is run as that query, its rows masked and then spelt as COPY does.
+        lambda s: s.does(Action.COPY_OUT) and s.reads_masked and s.facts.copied is None,
     ),
     Rule(
         "laundering",
@@ -147,6 +148,15 @@ RULES: Final = (
         lambda s: not s.inference and s.filters_masked,
     ),
 )
+
+
+def copies_masked(analysis: Analysis, labels_of: LabelsOf, masked: frozenset[str]) -> bool:
+    """Whether a COPY sends what is masked, so that it may run as its query only."""
+    return Action.COPY_OUT in analysis.actions and any(
+        facts.reads_everything or any(not masked.isdisjoint(labels_of(column)) for column in facts.columns_read)
+        for facts in analysis.statements
+        if Action.COPY_OUT in facts.actions
+    )
 
 
 def guard(

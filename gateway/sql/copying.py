@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from gateway.domain.statement import Action, ColumnRef, OutputColumn, StatementFacts
+from gateway.sql.copyspelling import spelling
 from gateway.sql.facts import query_facts, unknown
 from gateway.sql.lexer import Kind
 from gateway.sql.reader import Reader, resolve_object
 from gateway.sql.scope import Source
 from gateway.sql.walk import Walk
 
+_TABLE: Final = "r"
+"""relkind of an ordinary table."""
+
 
 def copy(reader: Reader) -> tuple[StatementFacts, bool]:
     """Facts of a COPY. ``detail`` is where the data goes or comes from: stdin, stdout, file or program."""
     reader.next()
-    reader.take("binary")
-    if reader.at_mark("("):
-        return _copy_query(reader)
-    return _copy_table(reader)
+    binary = reader.take("binary")
+    facts, matter = _copy_query(reader) if reader.at_mark("(") else _copy_table(reader)
+    return replace(facts, copied=None) if binary else facts, matter
 
 
 def _place(reader: Reader) -> str:
     if reader.at_word("stdin", "stdout"):
-        return reader.word()
+        return reader.next().value
     if reader.at_word("program"):
         return "program"
     return "file" if reader.peek().kind is Kind.STRING else ""
@@ -31,6 +35,7 @@ def _place(reader: Reader) -> str:
 
 def _copy_query(reader: Reader) -> tuple[StatementFacts, bool]:
     query = reader.group()
+    end = reader.peek(-1).start
     if not query or not reader.take("to"):
         return unknown("syntax not understood", "copy"), True
     place = _place(reader)
@@ -38,7 +43,11 @@ def _copy_query(reader: Reader) -> tuple[StatementFacts, bool]:
     if first not in ("select", "with", "values", "table", "insert", "update", "delete", "merge", "("):
         return unknown("syntax not understood", "copy"), True
     inner, _ = query_facts(query, first, reader.state, reader.catalog)
-    return _placed(replace(inner, kind="copy", actions=inner.actions | {Action.COPY_OUT}), place), True
+    facts = _placed(replace(inner, kind="copy", actions=inner.actions | {Action.COPY_OUT}), place)
+    one = not any(token.kind is Kind.PUNCTUATION and token.value == ";" for token in query)
+    if place == "stdout" and one and inner.actions == {Action.READ} and inner.outputs is not None:
+        facts = replace(facts, copied=spelling(reader, "", query[0].start, end))
+    return facts, True
 
 
 def _copy_table(reader: Reader) -> tuple[StatementFacts, bool]:
@@ -78,7 +87,17 @@ def _copy_table(reader: Reader) -> tuple[StatementFacts, bool]:
         reads_everything=walk.reads_everything,
         opaque=tuple(walk.opaque),
     )
-    return _placed(facts, place), True
+    facts = _placed(facts, place)
+    if place == "stdout" and relation is not None and relation.kind == _TABLE and columns and not walk.opaque:
+        # COPY sends the table's own rows, not those of its children.
+        table = f"{_quoted(relation.schema)}.{_quoted(relation.name)}"
+        query = " ".join(("SELECT", ", ".join(map(_quoted, columns)), "FROM ONLY", table))
+        facts = replace(facts, copied=spelling(reader, query, 0, 0))
+    return facts, True
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _output(walk: Walk, source: Source, name: str) -> OutputColumn:

@@ -18,7 +18,7 @@ from gateway_postgres.rows import RowMask
 from gateway_postgres.values import compile_column
 from gateway_postgres.wire.backend import FieldDescription
 
-_READS_ONLY = frozenset({Action.READ})
+_READS_ONLY = (frozenset({Action.READ}), frozenset({Action.READ, Action.COPY_OUT}))
 
 
 def result_columns(
@@ -32,7 +32,7 @@ def result_columns(
     outputs = facts.outputs if facts is not None else None
     if outputs is not None and len(outputs) != len(fields):
         outputs = None
-    reads_only = facts is not None and facts.actions == _READS_ONLY
+    reads_only = facts is not None and facts.actions in _READS_ONLY
     columns = []
     for index, field in enumerate(fields):
         lineage = None if outputs is None else outputs[index]

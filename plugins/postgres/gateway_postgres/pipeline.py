@@ -20,6 +20,7 @@ from gateway.domain.budget import CellMeter
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import StatementFacts
 from gateway.errors import GatewayError
+from gateway_postgres.copied import CopiedRows
 from gateway_postgres.rows import RowMask
 from gateway_postgres.session import SessionState
 
@@ -174,6 +175,7 @@ class Pending:
         "allowance",
         "changes",
         "code",
+        "copied",
         "copy_out",
         "counted",
         "drop",
@@ -243,6 +245,8 @@ class Pending:
         self.timed_out = False
         self.copy_out = False
         """Whether COPY data may come."""
+        self.copied: CopiedRows | None = None
+        """Makes of a query's rows those of the COPY that the client asked for."""
         self.notice = b""
         """Sent to the client before the answer."""
         self.code = ""
@@ -254,6 +258,11 @@ class Pending:
     def kind_name(self) -> str:
         """What it answers, in words."""
         return _KIND_NAMES[self.kind]
+
+    def copy_as(self, copied: CopiedRows) -> None:
+        """The rows are to be spelt anew, so that each burst has to be looked at."""
+        self.copied = copied
+        self.counted = True
 
     def count_and_mask(self, mask: RowMask | None, meters: tuple[CellMeter, ...]) -> None:
         """How the rows of the result are masked, and what counts their cells, is known now."""

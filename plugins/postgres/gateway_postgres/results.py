@@ -79,6 +79,7 @@ _QUERY_CANCELED: Final = "57014"
 _OPERATOR_INTERVENTION: Final = "57"
 """SQLSTATE class of errors that come without a question; their texts speak of the server, not of data."""
 _CATALOG: Final = SessionEffect.CATALOG
+_COPIES: Final = frozenset((Action.COPY_OUT,))
 _SUCCESS: Final = Outcome.SUCCESS
 _READIED: Final = frozenset((Kind.SYNC, Kind.QUERY, Kind.FUNCTION_CALL, Kind.PROBE))
 _NO_COPY: Final = frame(ord("f"), b"the pipeline failed before\0")
@@ -282,7 +283,7 @@ class ServerStream:
     def _copy_out(self, pending: Pending) -> None:
         """COPY data follow. Nothing can mask them: under a mask only what was let through as COPY may send any."""
         ruling = pending.ruling
-        if not pending.mask_known and (ruling is None or Action.COPY_OUT not in ruling.analysis.actions):
+        if not pending.mask_known and (ruling is None or ruling.as_rows or not ruling.analysis.actions & _COPIES):
             raise MaskingError("COPY data came for a statement that is not known as COPY")
         pending.copy_out = True
 
@@ -341,7 +342,10 @@ class ServerStream:
                 pending.held = data[start:stop]
                 self._end_statement(pending)
                 return _DROP
-        return self._end_statement(pending)
+        ended = self._end_statement(pending)
+        if pending.copied is not None and ended is None:
+            return pending.copied.end(data[start + 5 : stop - 1])
+        return ended
 
     def _undo(self, pending: Pending, error: GatewayError) -> bytes:
         """An Execute changed too much, or nobody knows how much."""
@@ -481,6 +485,8 @@ class ServerStream:
                 self._masks.use(pending, ruling, body, None, pending.statement)
             if pending.limited is not None:
                 return _DROP
+            if pending.copied is not None:
+                return pending.copied.begin(body)
         elif pending.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
             self._masks.describe(pending, body)
             self._answered()
@@ -515,9 +521,9 @@ class ServerStream:
                 self._cancel()
                 return _DROP
             record.masked_cells += cells
-            record.bytes_out += len(output)
-        else:
-            record.bytes_out += stop - start
+        if pending.copied is not None:
+            output = pending.copied.rows(data[start:stop] if output is None else bytes(output))
+        record.bytes_out += stop - start if output is None else len(output)
         record.rows += count
         if over is not None:
             pending.limited = over

@@ -16,10 +16,11 @@ from typing import Final
 from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, SessionEffect
-from gateway.errors import GatewayError, MaskedValueWrittenBack, MessageTooLarge, RemoteProtocolError
+from gateway.errors import GatewayError, MaskedValueWrittenBack, MaskingError, MessageTooLarge, RemoteProtocolError
 from gateway.guardrails.changes import limit_of
 from gateway.protocol.effects import AskApproval, AskCommit, AskRuling, Close, SendUpstream, WithdrawApproval
 from gateway_postgres import changes
+from gateway_postgres.copied import CopiedRows, not_as_rows, spelling_of
 from gateway_postgres.core import Core, Held, opaque_analysis
 from gateway_postgres.parameters import MAX_KEPT, BoundParameters, bind_tail, holds_sentinel, short_at
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
@@ -338,6 +339,8 @@ class ClientStream:
                 return self._core.refuse(record, ruling.refusal)
             if portal is not None and portal.refusal is not None:
                 return self._core.refuse(record, portal.refusal)
+            if ruling.as_rows and (portal is not None or spelling_of(ruling, self._core.tracker.codec) is None):
+                return self._core.refuse(record, not_as_rows())
             if ruling.approvals:
                 if portal is None or portal.approval is None:
                     self._ask_approval(ruling, record, portal)
@@ -432,7 +435,16 @@ class ClientStream:
         if pending.changes is not None:
             # What comes after it depends on whether it is undone.
             core.pipeline.awaiting = pending
-        return None
+        return self._as_query(pending, ruling, text) if ruling.as_rows else None
+
+    def _as_query(self, pending: Pending, ruling: Ruling, text: bytes) -> bytes:
+        """The Query that takes the place of a COPY."""
+        codec = self._core.tracker.codec
+        spelling = spelling_of(ruling, codec)
+        if spelling is None or codec is None:
+            raise MaskingError("a COPY of masked columns got past its refusal")
+        pending.copy_as(CopiedRows(spelling, codec))
+        return frame(QUERY, spelling.query_of(text.decode(codec)).encode(codec), b"\0")
 
     def _in_transaction(self, ruling: Ruling, permit: StatementRecord) -> bool:
         """Whether a simple Query can go on because it will not commit by itself; else it waits."""

@@ -227,6 +227,8 @@ SELECT pg_try_advisory_lock(hashtext('job'))
 
 COPY (SELECT id, name FROM products ORDER BY id) TO STDOUT
 
+COPY (SELECT id, name, city FROM customers ORDER BY id) TO STDOUT CSV
+
 COPY products (id, name) TO STDOUT WITH (FORMAT csv, HEADER)
 
 @copy 77\tcopied\t5

@@ -55,10 +55,13 @@ class Core:
         "eof_limit",
         "intent",
         "last_prepared",
+        "max_message",
+        "max_statement",
         "now",
         "opened",
         "pending",
         "prepared",
+        "rulings",
         "savepoint",
         "server_attributes",
         "server_flags",
@@ -87,7 +90,11 @@ class Core:
         """The user name as the client sent it."""
         self.eof_limit = FULL if server_flags & Capability.DEPRECATE_EOF else 9
         self.session_id = settings.session_id
+        # What every statement needs, without the way through objects that are not compiled.
         self.now = settings.now
+        self.rulings = opened.rulings
+        self.max_message = settings.limits.max_message
+        self.max_statement = settings.limits.max_statement
         self.tracker = StateTracker()
         self.effects: list[Effect] = []
         self.pending: Pending | None = None
@@ -125,7 +132,7 @@ class Core:
     @property
     def masked(self) -> bool:
         """Whether the principal is under a mask here."""
-        return self.opened.rulings.masked
+        return self.rulings.masked
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -155,7 +162,9 @@ class Core:
         if pending is not None:
             self.pending = pending
             ruling = pending.ruling
-            seconds = None if ruling is None or pending.record is None else ruling.decision.obligations.timeout
+            if ruling is None or ruling.plain or pending.record is None:
+                return
+            seconds = ruling.decision.obligations.timeout
             if seconds is not None:
                 self.deadline_set = True
                 self.effects.append(SetDeadline(seconds, id(pending)))

@@ -42,7 +42,7 @@ class Bound:
         return "\\x" + value.hex()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, init=False)
 class Arguments:
     """What one execution of a prepared statement is bound to.
 
@@ -57,6 +57,25 @@ class Arguments:
     payload: bytes
     begin: int
     ahead: Mapping[int, bytes]
+
+    # Written out, since what the decorator writes would not be compiled, and every execution makes one.
+    def __init__(
+        self,
+        count: int,
+        values: Sequence[Parameter] | None,
+        bound: Bound | None,
+        types: tuple[int, ...] | None,
+        payload: bytes,
+        begin: int,
+        ahead: Mapping[int, bytes],
+    ) -> None:
+        self.count = count
+        self.values = values
+        self.bound = bound
+        self.types = types
+        self.payload = payload
+        self.begin = begin
+        self.ahead = ahead
 
     def exact(self) -> bytes:
         """Everything about them, for an approval that holds for these and no others."""

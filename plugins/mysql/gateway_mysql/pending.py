@@ -80,11 +80,15 @@ class Prepared:
     long_data: dict[int, bytes] | None = None
     """Parameters whose values were sent ahead: for each a digest over its pieces."""
     cursor: Cursor | None = None
+    _shown: str | None = None
 
     @property
     def shown(self) -> str:
         """The text for the audit."""
-        return self.text.decode("utf-8", "backslashreplace")
+        shown = self._shown
+        if shown is None:
+            shown = self._shown = self.text.decode("utf-8", "backslashreplace")
+        return shown
 
 
 @dataclass(slots=True, eq=False)
@@ -166,7 +170,7 @@ class Pending:
         self.mask: RowMask | None = None
         self.mask_known = ruling is None or not ruling.masked
         """Whether ``mask`` has been worked out; until then no row may pass."""
-        self.row_limit = None if ruling is None else ruling.decision.obligations.row_limit
+        self.row_limit = None if ruling is None or ruling.plain else ruling.decision.obligations.row_limit
         self.allowance = None if ruling is None else ruling.allowance
         self.meters: tuple[CellMeter, ...] = ()
         self.widths: tuple[int, ...] | None = None

@@ -59,8 +59,9 @@ class ResultMasks:
         mask: RowMask | GatewayError | None
         meters: tuple[CellMeter, ...] = ()
         widths: tuple[int, ...] | None = None
-        if key in plans:
-            mask, meters, widths = plans[key]
+        known = plans.get(key)
+        if known is not None:
+            mask, meters, widths = known
         else:
             flags = self._core.server_flags
             fields = [ColumnDefinition.decode(payload, flags) for payload in payloads]

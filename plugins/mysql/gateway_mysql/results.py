@@ -53,6 +53,7 @@ _BEFORE: Final = Kind.BEFORE
 _AFTER: Final = Kind.AFTER
 _TRANSACTION: Final = Undo.TRANSACTION
 _SUCCESS: Final = Outcome.SUCCESS
+_CATALOG: Final = SessionEffect.CATALOG
 _MORE: Final = int(Status.MORE_RESULTS)
 _CURSOR: Final = int(Status.CURSOR_EXISTS)
 _MAX_COLUMNS: Final = 65_535
@@ -171,7 +172,7 @@ class ServerStream:
                     pending.next = data[position + 3] + 1
                     position = self._pass_on(data, position)
                     continue
-            if length > core.settings.limits.max_message:
+            if length > core.max_message:
                 raise MessageTooLarge("the server sent a packet above limits.max_message")
             if stop > size:
                 self._hold(data, position, forwarded, stop - position)
@@ -321,7 +322,7 @@ class ServerStream:
                 raise _Incomplete(end - start + HEADER)
             length = data[end] | data[end + 1] << 8 | data[end + 2] << 16
             following = end + HEADER + length
-            if following - start > self._core.settings.limits.max_message or length == FULL:
+            if following - start > self._core.max_message or length == FULL:
                 raise MessageTooLarge("column definitions are longer than limits.max_message")
             if following > len(data):
                 raise _Incomplete(following - start)
@@ -353,9 +354,9 @@ class ServerStream:
 
     def _check_cursor(self, pending: Pending, eof: bytes) -> None:
         """Without DEPRECATE_EOF the end of the definitions tells that rows wait in a cursor."""
-        if eof and Eof.decode(eof).status & _CURSOR:
+        if eof and (status := self._status(eof)) & _CURSOR:
             self._opened_cursor(pending)
-            self._core.tracker.status(Eof.decode(eof).status)
+            self._core.tracker.status(status)
             self._finish(pending)
 
     def _definition(self, pending: Pending, data: bytes, begin: int, stop: int) -> bytes | None:
@@ -495,7 +496,7 @@ class ServerStream:
             else:
                 core.finish(record, _SUCCESS)
         ruling = pending.ruling
-        if ruling is not None and SessionEffect.CATALOG in ruling.analysis.session_effects:
+        if ruling is not None and not ruling.plain and _CATALOG in ruling.analysis.session_effects:
             core.effects.append(CatalogChanged())
         if pending.resets and not pending.code:
             core.tracker.reset()
@@ -674,7 +675,7 @@ class ServerStream:
                 core.tracker.status(self._status(payload))
             if len(self._probe) == 5:
                 core.tracker.probed(self._probe)
-                core.tracker.state = core.opened.rulings.intern(core.tracker.state)
+                core.tracker.state = core.rulings.intern(core.tracker.state)
             else:
                 core.tracker.probe_failed()
             self._probe = []

@@ -67,13 +67,15 @@ def read_probe(cells: Sequence[bytes | None]) -> MySqlResolution:
 class StateTracker:
     """Follows the session's state; ``dirty`` means that the server has to be asked before the next new decision."""
 
-    __slots__ = ("autocommit", "certain", "dirty", "in_transaction", "keyed", "locked", "state")
+    __slots__ = ("autocommit", "certain", "codec", "dirty", "in_transaction", "keyed", "locked", "state")
 
     def __init__(self) -> None:
         self.state: MySqlResolution = UNKNOWN_MYSQL_RESOLUTION
         self.dirty = True
         self.keyed = False
         """Whether a ruling may be looked up by a text's bytes, since they are UTF-8 to everybody."""
+        self.codec = CODECS.get(self.state.charset)
+        """Python's name of the character set in which texts come; None where it is not known."""
         self.in_transaction = False
         self.autocommit = True
         self.certain = False
@@ -102,17 +104,20 @@ class StateTracker:
         """The answer to the probe."""
         self.state = replace(read_probe(cells), temporary_objects=self.state.temporary_objects)
         self.keyed = is_utf8(self.state.charset)
+        self.codec = CODECS.get(self.state.charset)
         self.dirty = False
 
     def probe_failed(self) -> None:
         """The server did not say: nothing is known until it does."""
         self.state = replace(UNKNOWN_MYSQL_RESOLUTION, temporary_objects=self.state.temporary_objects)
         self.keyed = False
+        self.codec = CODECS.get(self.state.charset)
         self.dirty = False
 
     def reset(self) -> None:
         """The session began anew: temporary tables are gone, settings are what they were at first."""
         self.state = UNKNOWN_MYSQL_RESOLUTION
+        self.codec = CODECS.get(self.state.charset)
         self.dirty = True
         self.in_transaction = self.certain = self.locked = False
 
@@ -121,10 +126,9 @@ class StateTracker:
         if text.isascii():
             # In no character set that a client may use is an ASCII byte outside of a multi-byte character another one.
             return text.decode("ascii"), True
-        codec = CODECS.get(self.state.charset)
-        if codec is None:
+        if self.codec is None:
             return text.decode("latin-1"), False
         try:
-            return text.decode(codec), True
+            return text.decode(self.codec), True
         except UnicodeDecodeError:
             return text.decode("latin-1"), False

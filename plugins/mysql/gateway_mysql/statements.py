@@ -7,7 +7,7 @@ everything as it was, and the gateway can answer in the server's place.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -34,7 +34,6 @@ from gateway.protocol.effects import (
     WithdrawApproval,
 )
 from gateway_mysql import changes, rowcount
-from gateway_mysql.charsets import CODECS
 from gateway_mysql.core import QUIT_COMMAND, Core, Held, opaque_analysis
 from gateway_mysql.errors import err_payload
 from gateway_mysql.parameters import Arguments, Bound
@@ -70,6 +69,8 @@ _EXECUTE_PARAMETERS: Final = 10
 _BULK_PARAMETERS: Final = 7
 """Where in a command its parameters begin, bytes."""
 _NO_PIECES: Final = bytes(32)
+_NO_NAMES: Final[frozenset[int]] = frozenset()
+_NOTHING_AHEAD: Final[Mapping[int, bytes]] = {}
 _WRONG_ARGUMENTS: Final = Err(1210, b"HY000", b"Incorrect arguments to mysqld_stmt_execute")
 
 
@@ -152,7 +153,7 @@ class ClientStream:
     def _process(self, data: bytes) -> None:
         core = self._core
         position, size = 0, len(data)
-        limit = core.settings.limits.max_message
+        limit = core.max_message
         while position < size:
             if size - position < HEADER:
                 self.held.keep(data[position:], HEADER)
@@ -286,7 +287,7 @@ class ClientStream:
         elif keyed:
             key = text
         if key is not None:
-            found = core.opened.rulings.find(state, key)
+            found = core.rulings.find(state, key)
             if found is not None:
                 return found
         if facts is None and not certain:
@@ -338,6 +339,8 @@ class ClientStream:
             record = self._begin(ruling, text, arguments)
             if ruling.refusal is not None:
                 return core.refuse(record, ruling.refusal)
+            if ruling.plain:
+                return record
             unfit = self._unfit(ruling, arguments)
             if unfit is not None:
                 return core.refuse(record, unfit)
@@ -410,7 +413,7 @@ class ClientStream:
                 raw = packet(payload[:1] + text, 0)  # nobody behind the gateway reads them
         else:
             text = payload[1:]
-        if len(text) > core.settings.limits.max_statement:
+        if len(text) > core.max_statement:
             raise MessageTooLarge("COM_QUERY: the text is longer than limits.max_statement")
         if text[:12].lstrip()[:4].lower() == b"kill" and _BEGINS_WITH_KILL.match(text):
             return self._kill(text)
@@ -430,7 +433,8 @@ class ClientStream:
             return verdict
         if core.count_hidden and rowcount.asks(text):
             raw = self._with_count(text, raw, pending)
-        core.tracker.statement_sent(ruling.analysis)
+        if not ruling.plain:
+            core.tracker.statement_sent(ruling.analysis)
         core.send(raw, pending)
         return DONE
 
@@ -441,7 +445,7 @@ class ClientStream:
         if core.count is None or not certain or len(raw) >= FULL // 2:
             return raw
         found = rowcount.with_count(decoded, core.tracker.state, core.count)
-        codec = "ascii" if text.isascii() else CODECS.get(core.tracker.state.charset)
+        codec = "ascii" if text.isascii() else core.tracker.codec
         if found is None or codec is None or decoded.encode(codec) != text:
             return raw
         pending.labels = found[1]
@@ -514,7 +518,7 @@ class ClientStream:
     def _prepare(self, payload: bytes, raw: bytes) -> bool:
         core = self._core
         text = payload[1:]
-        if len(text) > core.settings.limits.max_statement:
+        if len(text) > core.max_statement:
             raise MessageTooLarge("COM_STMT_PREPARE: the text is longer than limits.max_statement")
         if _BEGINS_WITH_KILL.match(text):
             self._answer(err_payload(UnsupportedFeature("KILL cannot be prepared"), reference=core.session_id))
@@ -536,7 +540,7 @@ class ClientStream:
         if len(payload) < 5:
             raise RemoteProtocolError(f"{what}: too short")
         core = self._core
-        number = int.from_bytes(payload[1:5], "little")
+        number = payload[1] | payload[2] << 8 | payload[3] << 16 | payload[4] << 24
         prepared = core.prepared.get(core.last_prepared if number == LAST_PREPARED else number)
         if prepared is None:
             text = f"Unknown prepared statement handler ({number}) given to {what}"
@@ -548,7 +552,7 @@ class ClientStream:
         core = self._core
         current = (
             self._ruling is None
-            and prepared.ruling.epoch is core.opened.rulings.epoch
+            and prepared.ruling.epoch is core.rulings.epoch
             and prepared.state.temporary_objects is core.tracker.state.temporary_objects
         )
         if current:
@@ -569,11 +573,11 @@ class ClientStream:
         if ruling is None:
             return BLOCK
         attributes = core.attributes
-        ahead = prepared.long_data or {}
+        ahead: Mapping[int, bytes] = prepared.long_data or _NOTHING_AHEAD
         known: Sequence[Parameter] | None = ()
         types = prepared.types
         if prepared.parameters or attributes:
-            names = frozenset(ahead)
+            names = frozenset(ahead) if ahead else _NO_NAMES
             try:
                 execute = decode_execute(payload, prepared.parameters, types, attributes=attributes, long_data=names)
             except RemoteProtocolError:
@@ -581,7 +585,7 @@ class ClientStream:
             types, known = execute.types, execute.values
             if attributes and not core.server_attributes:
                 raw = packet(execute.plain, 0)  # nobody behind the gateway reads them
-        bound = Bound(known, CODECS.get(core.tracker.state.charset), ahead) if known else None
+        bound = Bound(known, core.tracker.codec, ahead) if known else None
         values = None if ahead else known
         arguments = Arguments(prepared.parameters, values, bound, types, payload, _EXECUTE_PARAMETERS, ahead)
         permit = self._permitted or self._permit(ruling, prepared.shown, prepared, arguments)
@@ -599,7 +603,8 @@ class ClientStream:
         prepared.types = types
         prepared.long_data = None
         prepared.cursor = None
-        core.tracker.statement_sent(ruling.analysis)
+        if not ruling.plain:
+            core.tracker.statement_sent(ruling.analysis)
         pending.approved = permit.approval
         core.send(raw, pending)
         return DONE
@@ -626,7 +631,7 @@ class ClientStream:
             return self._misfit(ruling, prepared)
         values = None if bulk.rows is None else [value for row in bulk.rows for value in row]
         count = prepared.parameters if values is None else len(values)
-        bound = Bound(values, CODECS.get(core.tracker.state.charset), ()) if values else None
+        bound = Bound(values, core.tracker.codec, ()) if values else None
         arguments = Arguments(count, values, bound, bulk.types, payload, _BULK_PARAMETERS, {})
         permit = self._permitted or self._permit(ruling, prepared.shown, prepared, arguments)
         if permit is None:
@@ -638,7 +643,8 @@ class ClientStream:
         if not ruling.plain and (verdict := self._undoable(pending, ruling, permit)) is not None:
             return verdict
         prepared.types = bulk.types
-        core.tracker.statement_sent(ruling.analysis)
+        if not ruling.plain:
+            core.tracker.statement_sent(ruling.analysis)
         core.send(raw, pending)
         return DONE
 

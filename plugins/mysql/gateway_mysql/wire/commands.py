@@ -79,12 +79,17 @@ Parameter = str | int | float | bytes | None
 _MAX_PARAMETERS: Final = 65_535
 
 
-@dataclass(frozen=True, slots=True)
+# What every statement makes one of has its __init__ written out: what the decorator writes is not compiled.
+@dataclass(slots=True, init=False)
 class Query:
     """COM_QUERY's payload: where the text begins, and whether query attributes stand before it."""
 
     text: bytes
     attributes: bool
+
+    def __init__(self, text: bytes, attributes: bool) -> None:
+        self.text = text
+        self.attributes = attributes
 
 
 def decode_query(payload: bytes, *, attributes: bool) -> Query:
@@ -110,7 +115,7 @@ def decode_query(payload: bytes, *, attributes: bool) -> Query:
     return Query(reader.rest(), bool(count))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, init=False)
 class Execute:
     """COM_STMT_EXECUTE. ``values`` is None where they cannot be told (no types were sent, now or before).
 
@@ -122,6 +127,20 @@ class Execute:
     types: tuple[int, ...] | None
     values: tuple[Parameter, ...] | None
     plain: bytes
+
+    def __init__(
+        self,
+        statement: int,
+        flags: int,
+        types: tuple[int, ...] | None,
+        values: tuple[Parameter, ...] | None,
+        plain: bytes,
+    ) -> None:
+        self.statement = statement
+        self.flags = flags
+        self.types = types
+        self.values = values
+        self.plain = plain
 
 
 def decode_execute(
@@ -193,7 +212,8 @@ def binary_value(reader: Reader, kind: int) -> Parameter:
     kind &= 0xFF
     size = _INTEGER_SIZES.get(kind)
     if size is not None:
-        return int.from_bytes(reader.take(size), "little", signed=not unsigned)
+        number = reader.integer(size)
+        return number if unsigned or not number >> (size * 8 - 1) else number - (1 << size * 8)
     if kind == FLOAT:
         return float(struct.unpack("<f", reader.take(4))[0])
     if kind == DOUBLE:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntFlag
+from typing import Final
 
 from gateway_mysql.wire.capabilities import NONE, Capability
 from gateway_mysql.wire.codec import Reader, encode_length, encode_string
 
-OK, EOF, ERR, LOCAL_INFILE = 0x00, 0xFE, 0xFF, 0xFB
+OK: Final = 0x00
+EOF: Final = 0xFE
+ERR: Final = 0xFF
+LOCAL_INFILE: Final = 0xFB
 UNKNOWN_STATE = b"HY000"
 
 

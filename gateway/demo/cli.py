@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import signal
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from gateway.testing.servers import PostgresServer
 
 _QUESTION = "SELECT full_name, email, card_number FROM customers LIMIT 3"
 
@@ -58,10 +64,10 @@ def demo(
                 (SUPPORT, "support: sees e-mails, and the last four digits of a card"),
                 (AGENT, "an AI agent that acts for the analyst: may only read, and sees no more than she does"),
             ):
-                console.print(f"[bold]# {what}[/]", highlight=False)
+                console.print(f"[bold]# {what}[/]", highlight=False, soft_wrap=True)
                 target = f"host=127.0.0.1 port={stage.port} user={who} dbname=shop-prod"
                 verify = f"sslmode=verify-full sslrootcert={stage.certificate}"
-                command = f'PGPASSWORD={stage.tokens[who]} psql "{target} {verify}" -c "{_QUESTION}"\n'
+                command = f'PGPASSWORD={stage.tokens[who]} {_psql(stage.server)} "{target} {verify}" -c "{_QUESTION}"\n'
                 console.print(command, highlight=False, soft_wrap=True)
             if stage.mariadb is not None:
                 console.print("[bold]# the same shop on MariaDB, under the same policies[/]", highlight=False)
@@ -78,8 +84,9 @@ def demo(
             elif mongodb:
                 console.print(f"[yellow]MongoDB is left out: {stage.mongodb_missing}[/]\n", highlight=False)
             console.print("[bold]# what happened, and the proof of it[/]", highlight=False)
-            console.print(f"querygate audit tail --follow --data-dir {stage.data_dir}", highlight=False, soft_wrap=True)
-            console.print(f"querygate audit verify --data-dir {stage.data_dir}\n", highlight=False, soft_wrap=True)
+            ours = _own_program()
+            console.print(f"{ours} audit tail --follow --data-dir {stage.data_dir}", highlight=False, soft_wrap=True)
+            console.print(f"{ours} audit verify --data-dir {stage.data_dir}\n", highlight=False, soft_wrap=True)
             console.print(f"Configuration: {stage.folder / 'querygate.yaml'}", highlight=False, soft_wrap=True)
             console.print(f"Health:        http://127.0.0.1:{stage.admin_port}/health", highlight=False)
             console.print("\nCtrl-C ends it all.")
@@ -87,6 +94,25 @@ def demo(
             console.print("\nStopping …")
     except ServerUnavailable as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _psql(server: PostgresServer) -> str:
+    """psql as a shell on this machine starts it: the installed one, or that of the demo's own server."""
+    own = server.bindir / "psql"
+    if shutil.which("psql") is not None or not own.exists():
+        return "psql"
+    libraries = server.installation.library_path
+    needed = () if libraries is None else (f"LD_LIBRARY_PATH={shlex.quote(str(libraries))}",)
+    return " ".join((*needed, shlex.quote(str(own))))
+
+
+def _own_program() -> str:
+    """This program as a shell starts it: an environment that is not activated is not on the path."""
+    if shutil.which("querygate") is not None:
+        return "querygate"
+    program = Path(sys.executable).with_name("querygate")
+    here = Path.cwd()
+    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
 def _wait() -> None:

@@ -69,12 +69,8 @@ def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -
     shown = _instructions(demo)
     lines = [line for line in shown.splitlines() if line.startswith("PGPASSWORD=")]
     assert len(lines) == 3, shown
-    bindir = PostgresServer.find().bindir
-    path = f"{bindir}:{os.environ['PATH']}" if (bindir / "psql").exists() else os.environ["PATH"]
     for line, is_masked in zip(lines, (True, False, True), strict=True):
-        done = subprocess.run(
-            ["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, env=os.environ | {"PATH": path}
-        )
+        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
         assert "(3 rows)" in done.stdout
         assert ("@" not in done.stdout) is is_masked, done.stdout
@@ -87,10 +83,8 @@ def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -
     with MongoClient[dict[str, Any]](documents[1]) as client:
         (customer,) = client.shop.customers.find().limit(1)
     assert customer["contact"]["email"] == "****"
-    verify = next(line for line in shown.splitlines() if line.startswith("querygate audit verify"))
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *shlex.split(verify)[1:]], capture_output=True, text=True, timeout=30
-    )
+    verify = next(line for line in shown.splitlines() if "audit verify" in line)
+    done = subprocess.run(["/bin/sh", "-c", verify], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 
     folder = Path(re.search(r"Configuration: (\S+)/querygate.yaml", shown)[1])  # type: ignore[index]

@@ -39,7 +39,7 @@ from gateway.guardrails.policies import PolicyGuardrail
 from gateway.identity.certificates import ensure_certificate, load_certificate_der
 from gateway.identity.files import INSTALL_KEY, load_or_create_secret
 from gateway.identity.jwks import FixedKeys, KeySet
-from gateway.identity.jwt import BearerProvider, BearerVerifier
+from gateway.identity.jwt import BearerProvider, BearerVerifier, issuer_for
 from gateway.identity.provider import AccessTokenProvider
 from gateway.identity.store import TOKENS, TokenStore
 from gateway.identity.tokens import access_token
@@ -237,6 +237,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
         clock=time.time,
         install_secret=secret,
         asks_for_password=live.asks_for_password,
+        issuer_for=lambda user: issuer_for(user, live.verifiers),
     )
     plugins = load_plugins(
         enabled_plugins(config),
@@ -437,7 +438,13 @@ def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessT
 def _verifiers(config: Config) -> tuple[BearerVerifier, ...]:
     """For the JWTs of the issuers that the configuration names. Keys in files are followed."""
     return tuple(
-        BearerVerifier(issuer, FixedKeys(issuer.keys) if issuer.jwks is None else KeySet(issuer.jwks), clock=time.time)
+        BearerVerifier(
+            issuer,
+            FixedKeys(issuer.keys) if issuer.jwks is None else KeySet(issuer.jwks),
+            clock=time.time,
+            leeway=issuer.leeway,
+            for_people=issuer.for_people,
+        )
         for issuer in config.jwt
     )
 

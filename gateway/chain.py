@@ -15,7 +15,7 @@ from gateway.audit.event import encode_ruling
 from gateway.databases import Database, Databases
 from gateway.domain.approval import ApprovalRule
 from gateway.domain.decision import AccessRequest, Decision, Effect, SessionContext
-from gateway.domain.identity import Login, PasswordCredentials
+from gateway.domain.identity import Login, PasswordCredentials, Proof
 from gateway.domain.literals import Literals
 from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.principal import Principal
@@ -161,10 +161,10 @@ class Chain:
         if login is None:
             raise AuthenticationError("no identity provider knows the user")
         tokens = tuple(t for t in login.tokens if not t.resources or session.resource in t.resources)
-        return Login(login.salt, login.iterations, tokens, login.password)
+        return replace(login, tokens=tokens)
 
-    async def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal:
-        """The principal that a clear password proves."""
+    async def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Proof:
+        """Who a clear password proves its bearer to be."""
         return await self._dispatcher.authenticate(session, credentials)
 
     async def admit(

@@ -12,6 +12,7 @@
     │       └── UnsupportedFeature
     ├── AuthenticationError
     │   └── TlsRequired
+    ├── CredentialExpired               what let the session in is over
     ├── UnknownResource                 the client asked for a database that is not here
     ├── AccessDenied                    a policy said no
     │   ├── MaskedValueWrittenBack      what a mask showed was about to be stored as if it were the value
@@ -92,6 +93,12 @@ class TlsRequired(AuthenticationError):
     """The client came in clear where only TLS is allowed."""
 
     client_message = "this gateway accepts encrypted connections only; connect with TLS"
+
+
+class CredentialExpired(GatewayError):
+    """What a session was let in by has come to its end: it takes no more statements."""
+
+    client_message = "the token of this session has expired; log in again with a new one"
 
 
 class UnknownResource(GatewayError):

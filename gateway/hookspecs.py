@@ -22,7 +22,7 @@ from gateway import hookspec
 if TYPE_CHECKING:
     from gateway.audit.sinks import AuditSink
     from gateway.domain.decision import AccessRequest, Decision, SessionContext
-    from gateway.domain.identity import Login, PasswordCredentials
+    from gateway.domain.identity import Login, PasswordCredentials, Proof
     from gateway.domain.masking import MaskingPlan, MaskSpec, ResultColumn
     from gateway.domain.principal import Principal
     from gateway.domain.resource import Resource, UpstreamCredentials
@@ -66,8 +66,8 @@ def find_login(session: SessionContext) -> Login | None:
 
 
 @hookspec
-def authenticate(session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
-    """Return the principal that a clear password or bearer token proves.
+def authenticate(session: SessionContext, credentials: PasswordCredentials) -> Principal | Proof | None:
+    """Return the principal that a clear password or bearer token proves, with its end in a ``Proof`` if it has one.
 
     Called once per session, inside TLS only. The first answer in configured order wins; raise ``AuthenticationError``
     for "mine, and bad", which refuses the session even if another provider would accept. No answer refuses the session.

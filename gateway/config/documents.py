@@ -190,6 +190,8 @@ class JwtDocument(Document):
     groups_claim: Text | None = None
     groups: dict[Text, Text] | None = None
     users: tuple[Text, ...] = ()
+    client_id: Text | None = None
+    scopes: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
     def _groups_have_a_claim(self) -> Self:
@@ -202,6 +204,7 @@ class IdentityDocument(Document):
     """Ways to prove an identity beyond access tokens."""
 
     jwt: tuple[JwtDocument, ...] = ()
+    expiry_leeway: Annotated[Duration, Field(ge=0, le=300)] = 30.0
 
 
 class ClassificationDocument(Document):

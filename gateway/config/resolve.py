@@ -43,7 +43,7 @@ from gateway.config.settings import (
     TlsSettings,
     TokenSettings,
 )
-from gateway.domain.identity import ScramVerifier
+from gateway.domain.identity import ScramVerifier, TokenIssuer
 from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.resource import Resource, UpstreamCredentials, UpstreamTls, UpstreamTlsMode
 from gateway.policy.labels import Classification
@@ -245,6 +245,8 @@ def resolve_jwt(document: IdentityDocument, resolver: Resolver) -> tuple[JwtIssu
             keys=item.jwks.keys,
             groups=None if item.groups is None else MappingProxyType(dict(item.groups)),
             users=item.users,
+            for_people=None if item.client_id is None else TokenIssuer(item.issuer, item.client_id, item.scopes),
+            leeway=document.expiry_leeway,
         )
         for index, item in enumerate(document.jwt)
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config.approvals import ApprovalSettings
 from gateway.config.secrets import Secret
-from gateway.domain.identity import ScramVerifier
+from gateway.domain.identity import ScramVerifier, TokenIssuer
 from gateway.domain.literals import Literals, strictest
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
@@ -71,7 +71,8 @@ class JwtIssuer:
 
     ``jwks`` is a file with the public keys, or ``keys`` are these. ``groups`` turns values of ``groups_claim`` into
     groups, and drops those that it does not name; None takes them as they are. User names that match one of the
-    patterns ``users`` need not be principals of the configuration: the token says who they are.
+    patterns ``users`` need not be principals of the configuration: the token says who they are. ``for_people`` is
+    for clients that get a token for the person in front of them.
     """
 
     issuer: str
@@ -83,6 +84,9 @@ class JwtIssuer:
     keys: tuple[Mapping[str, Any], ...] = ()
     groups: Mapping[str, str] | None = None
     users: tuple[str, ...] = ()
+    for_people: TokenIssuer | None = None
+    leeway: float = 30.0
+    """How long a token is good after its end, seconds."""
 
 
 class Durability(StrEnum):

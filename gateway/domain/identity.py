@@ -35,18 +35,29 @@ class AccessToken:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """What a client needs to know to get a bearer token for the person in front of it."""
+
+    url: str
+    client_id: str
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Login:
     """What a user name opens: the tokens that may prove it. All tokens share one salt, so that one SCRAM exchange
     serves several. An unknown user gets a ``Login`` without tokens whose salt is derived from the name, so that nobody
     can tell unknown users from known ones.
 
     ``password`` True means that the client is asked for its password in clear (inside TLS only), for bearer tokens.
+    ``issuer`` is where a person gets such a token, for clients that ask.
     """
 
     salt: bytes
     iterations: int
     tokens: tuple[AccessToken, ...] = ()
     password: bool = False
+    issuer: TokenIssuer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +66,16 @@ class PasswordCredentials:
 
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whom a password or bearer token proves its bearer to be, and until when.
+
+    ``expires_at`` is Unix seconds: the session takes no statement from then on. None: it lasts as long as it likes.
+    ``token`` is the access token that it was, if it was one.
+    """
+
+    principal: Principal
+    expires_at: float | None = None
+    token: AccessToken | None = None

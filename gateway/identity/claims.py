@@ -19,8 +19,11 @@ MAX_NAME: Final = 255
 Claims = Mapping[str, object]
 
 
-def check_claims(claims: Claims, *, issuer: str, audience: str, now: float) -> None:
-    """Check issuer, audience and times; aud, exp, iat, iss and sub must be there. Raises ``AuthenticationError``."""
+def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leeway: float = LEEWAY) -> None:
+    """Check issuer, audience and times; aud, exp, iat, iss and sub must be there. Raises ``AuthenticationError``.
+
+    ``leeway`` is how long a token is good after its ``exp``, seconds.
+    """
     for name in ("aud", "exp", "iat", "iss", "sub"):
         if name not in claims:
             raise AuthenticationError(f"bearer token: no claim {name}")
@@ -29,12 +32,17 @@ def check_claims(claims: Claims, *, issuer: str, audience: str, now: float) -> N
     audiences = claims["aud"]
     if audience not in (audiences if isinstance(audiences, list) else [audiences]):
         raise AuthenticationError("bearer token: for another audience")
-    if now >= _time(claims, "exp") + LEEWAY:
+    if now >= end_of(claims, leeway):
         raise AuthenticationError("bearer token: expired")
     if now < _time(claims, "iat") - LEEWAY:
         raise AuthenticationError("bearer token: issued in the future")
     if "nbf" in claims and now < _time(claims, "nbf") - LEEWAY:
         raise AuthenticationError("bearer token: not valid yet")
+
+
+def end_of(claims: Claims, leeway: float) -> float:
+    """From when on a token is no longer good, Unix seconds."""
+    return _time(claims, "exp") + leeway
 
 
 def _time(claims: Claims, name: str) -> float:

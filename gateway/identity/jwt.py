@@ -19,10 +19,10 @@ from jose.exceptions import JOSEError
 
 from gateway import hookimpl
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import PasswordCredentials
+from gateway.domain.identity import PasswordCredentials, Proof, TokenIssuer
 from gateway.domain.principal import Principal
 from gateway.errors import AuthenticationError, ConfigurationError
-from gateway.identity.claims import Claims, check_claims, principal_of
+from gateway.identity.claims import LEEWAY, Claims, check_claims, end_of, principal_of
 from gateway.identity.jwks import ALGORITHMS
 from gateway.policy.globs import Globs
 
@@ -72,9 +72,20 @@ class Keys(Protocol):
 
 
 class BearerVerifier:
-    """Verifies the tokens of one issuer. ``clock`` gives Unix seconds."""
+    """Verifies the tokens of one issuer. ``clock`` gives Unix seconds.
 
-    def __init__(self, issuer: JwtIssuer, keys: Keys, *, clock: Callable[[], float]) -> None:
+    A token is good for ``leeway`` seconds more than it says. ``for_people`` is where people get theirs, if known.
+    """
+
+    def __init__(
+        self,
+        issuer: JwtIssuer,
+        keys: Keys,
+        *,
+        clock: Callable[[], float],
+        leeway: float = LEEWAY,
+        for_people: TokenIssuer | None = None,
+    ) -> None:
         unusable = set(issuer.algorithms) - ALGORITHMS
         if unusable or not issuer.algorithms:
             raise ConfigurationError(
@@ -85,6 +96,8 @@ class BearerVerifier:
         self._users = Globs(issuer.users)
         self._keys = keys
         self._clock = clock
+        self._leeway = leeway
+        self.for_people = for_people
 
     @property
     def issuer(self) -> str:
@@ -107,8 +120,14 @@ class BearerVerifier:
             jws.verify(token, jwk.construct(dict(key), algorithm), algorithms=[algorithm])
         except (JOSEError, ValueError, TypeError, KeyError) as error:
             raise AuthenticationError("bearer token: the signature cannot be verified") from error
-        check_claims(claims, issuer=self._issuer.issuer, audience=self._issuer.audience, now=self._clock())
+        check_claims(
+            claims, issuer=self._issuer.issuer, audience=self._issuer.audience, now=self._clock(), leeway=self._leeway
+        )
         return claims
+
+    def end(self, claims: Claims) -> float:
+        """Until when a verified token is good, Unix seconds."""
+        return end_of(claims, self._leeway)
 
     def principal(self, claims: Claims, principals: Mapping[str, Principal]) -> Principal:
         """Who the bearer of a verified token is."""
@@ -135,8 +154,8 @@ class BearerProvider:
         self._principals = principals
 
     @hookimpl
-    def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
-        """The token's principal; None for what is no JWT of a known issuer, ``AuthenticationError`` for a bad one.
+    def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Proof | None:
+        """The token's principal and end; None for no JWT of a known issuer, ``AuthenticationError`` for a bad one.
 
         A session without a user name, as MONGODB-OIDC allows, is whoever the token says.
         """
@@ -149,15 +168,25 @@ class BearerProvider:
         for verifier in verifiers:
             if claims.get("iss") == verifier.issuer:
                 principals = self._principals()
-                principal = verifier.principal(verifier.verify(credentials.password), principals)
+                verified = verifier.verify(credentials.password)
+                principal = verifier.principal(verified, principals)
                 if principal.name not in principals and not verifier.covers(principal.name):
                     raise AuthenticationError(
                         "bearer token: its subject is not a principal, nor one of identity.jwt.users"
                     )
                 if session.user and principal.name != session.user:
                     raise AuthenticationError("bearer token: for another user name")
-                return principal
+                return Proof(principal, verifier.end(verified))
         raise AuthenticationError("bearer token: of an unknown issuer")
+
+
+def issuer_for(user: str, verifiers: Collection[BearerVerifier]) -> TokenIssuer | None:
+    """Where a person gets a token: at the issuer whose people the name is one of, or else at the only one there is."""
+    known = [(verifier, issuer) for verifier in verifiers if (issuer := verifier.for_people) is not None]
+    for verifier, issuer in known:
+        if user and verifier.covers(user):
+            return issuer
+    return known[0][1] if len(known) == 1 else None
 
 
 def looks_like_jwt(text: str) -> bool:

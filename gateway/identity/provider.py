@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway import hookimpl
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import AccessToken, Login, PasswordCredentials
+from gateway.domain.identity import AccessToken, Login, PasswordCredentials, Proof, TokenIssuer
 from gateway.domain.principal import Principal
 from gateway.identity.scram import DEFAULT_ITERATIONS, client_key, salted_password
 from gateway.identity.store import TokenRecord, TokenStore
@@ -26,7 +26,7 @@ class AccessTokenProvider:
     ``principals`` gives the current snapshot's principals: a token of somebody who is no longer there proves nothing,
     and a principal's groups are always the snapshot's. ``configured`` gives tokens from the configuration by principal,
     ``store`` has the issued ones; ``clock`` gives Unix seconds. ``asks_for_password`` says of a user name whether
-    it is asked for a clear password, since who has it comes with a bearer token.
+    it is asked for a clear password, since who has it comes with a bearer token, and ``issuer_for`` where it gets one.
 
     ``find_login`` answers for every name, known or not, so register this provider as the last one.
     """
@@ -40,6 +40,7 @@ class AccessTokenProvider:
         clock: Callable[[], float],
         *,
         asks_for_password: Callable[[str], bool] = lambda user: False,
+        issuer_for: Callable[[str], TokenIssuer | None] = lambda user: None,
     ) -> None:
         self._principals = principals
         self._configured = configured
@@ -47,6 +48,7 @@ class AccessTokenProvider:
         self._clock = clock
         self._install_secret = install_secret
         self._asks_for_password = asks_for_password
+        self._issuer_for = issuer_for
         self._revoked: frozenset[str] = frozenset()
 
     def revoke(self, ids: Iterable[str]) -> None:
@@ -72,22 +74,22 @@ class AccessTokenProvider:
             for token in self._valid_tokens(session)
             if token.scram.salt == salt and token.scram.iterations == iterations
         )
-        return Login(salt, iterations, tokens, password=self._asks_for_password(session.user))
+        return Login(salt, iterations, tokens, self._asks_for_password(session.user), self._issuer_for(session.user))
 
     @hookimpl
-    def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal | None:
+    def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Proof | None:
         """The principal whose token came in clear inside TLS; None where no valid token is this one."""
         if not session.tls or len(credentials.password) > MAX_PASSWORD:
             return None
-        matched: Principal | None = None
+        matched: AccessToken | None = None
         stored_keys: dict[tuple[bytes, int], bytes] = {}
         # An unknown user costs as much as one with tokens of one salt.
         _stored_key(credentials.password, self.scram_parameters(session.user), stored_keys)
         for token in self._valid_tokens(session):
             key = _stored_key(credentials.password, (token.scram.salt, token.scram.iterations), stored_keys)
             if hmac.compare_digest(key, token.scram.stored_key):
-                matched = token.principal
-        return matched
+                matched = token
+        return None if matched is None else Proof(matched.principal, matched.expires_at, matched)
 
     def _valid_tokens(self, session: SessionContext) -> list[AccessToken]:
         principal = self._principals().get(session.user)

@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from gateway.domain.decision import AccessRequest, Decision, Effect, SessionContext
-from gateway.domain.identity import Login, PasswordCredentials
+from gateway.domain.identity import Login, PasswordCredentials, Proof
 from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, PathMask, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
@@ -29,6 +29,9 @@ DEADLINE = 5.0
 
 _OPINIONS = frozenset({Effect.ALLOW, Effect.DENY, Effect.REQUIRE_APPROVAL})
 """What decides; a mask or a limit alone allows nothing."""
+
+
+_Kind = type[Any] | tuple[type[Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,14 @@ class Dispatcher:
         answer: Login | None = await self._first("find_login", Login, session=session)
         return answer
 
-    async def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Principal:
-        """The principal; raises ``AuthenticationError`` if nobody recognises the credentials."""
-        answer: Principal | None = await self._first(
-            "authenticate", Principal, session=session, credentials=credentials
+    async def authenticate(self, session: SessionContext, credentials: PasswordCredentials) -> Proof:
+        """Who it is; raises ``AuthenticationError`` if nobody recognises the credentials."""
+        answer: Principal | Proof | None = await self._first(
+            "authenticate", (Principal, Proof), session=session, credentials=credentials
         )
         if answer is None:
             raise AuthenticationError("no identity provider recognises the credentials")
-        return answer
+        return Proof(answer) if isinstance(answer, Principal) else answer
 
     async def provide_upstream_credentials(self, resource: Resource, principal: Principal) -> UpstreamCredentials:
         """The first answer; raises ``PolicyEvaluationError`` if there is none."""
@@ -155,14 +158,14 @@ class Dispatcher:
             self._chains[hook] = chain
         return chain
 
-    async def _first(self, hook: str, kind: type[Any], **arguments: object) -> Any:
+    async def _first(self, hook: str, kind: _Kind, **arguments: object) -> Any:
         for implementation in self._chain(hook):
             answer = await self._call(hook, implementation, kind, **arguments)
             if answer is not None:
                 return answer
         return None
 
-    async def _call(self, hook: str, implementation: _Implementation, kind: type[Any], **arguments: object) -> Any:
+    async def _call(self, hook: str, implementation: _Implementation, kind: _Kind, **arguments: object) -> Any:
         """One implementation's answer; anything but an answer of the right kind, None or a GatewayError refuses."""
         try:
             answer = implementation.function(*(arguments[name] for name in implementation.arguments))

@@ -192,6 +192,13 @@ class Relay(Protocol):
     def terminate(self, error: GatewayError) -> list[Effect]:
         """End the session from the gateway's side with a native error (drain, revoked token, login timeout)."""
 
+    def expire(self, error: GatewayError) -> list[Effect]:
+        """What let the client in is over: from now on no statement is taken, and ``error`` says why.
+
+        What the database works at may finish; the session ends after it, open transactions with it. A protocol in which
+        a client can prove itself anew in an open session may wait for that instead.
+        """
+
 
 class StatementAnalyser(Protocol):
     """Turns texts into facts. Never raises for a text: what it cannot analyse is opaque."""

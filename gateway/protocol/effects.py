@@ -71,11 +71,22 @@ class RecordSession:
 
 @dataclass(slots=True, eq=False)
 class Identified:
-    """The client has proved who it is; ``token`` is what proved it, where that was an access token."""
+    """The client has proved who it is; ``token`` is what proved it, where that was an access token.
+
+    From ``expires_at`` (Unix seconds) on the driver has the relay take no more statements.
+    """
 
     session: SessionContext
     principal: Principal
     token: AccessToken | None = None
+    expires_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Reidentified:
+    """The client of an open session has proved once more who it is, by something with another end."""
+
+    expires_at: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +144,7 @@ class AskLogin:
 
 @dataclass(slots=True, eq=False)
 class AskAuthenticate:
-    """Check a clear password. Answer: ``Principal``, or an exception."""
+    """Check a clear password. Answer: ``Proof``, or an exception."""
 
     session: SessionContext
     credentials: PasswordCredentials
@@ -262,6 +273,7 @@ Effect = (
     | Record
     | RecordSession
     | Identified
+    | Reidentified
     | SetDeadline
     | Watching
     | BeginAgain

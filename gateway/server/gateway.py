@@ -46,6 +46,7 @@ from gateway.protocol.effects import (
     AskRuling,
 )
 from gateway.protocol.optional import HasThreads
+from gateway.server.expiry import Expiries
 from gateway.server.listener import Endpoint, Listener, ServerTls
 from gateway.server.session import DatabaseProtocol, Session, plain_socket, refusal
 from gateway.server.standing import end_without_token, lost_by_change, with_granted
@@ -152,6 +153,7 @@ class Gateway:
         upstreams: Upstreams,
         tls: Mapping[str, ServerTls],
         approvals: Approvals | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._limits = limits
@@ -177,6 +179,8 @@ class Gateway:
         self.token_uses: dict[str, float] = {}
         """When access tokens were last used to log in, by id, Unix seconds; whoever reads it empties it."""
         self._admitted = 0
+        self._clock = clock
+        self._expiries = Expiries(self.sessions, clock)
         self._strangers: dict[str, Session] = {}
         """Sessions whose login is not over, the oldest first."""
         self._by_cancel_key: dict[bytes, Session] = {}
@@ -321,7 +325,12 @@ class Gateway:
                     self._begin_login(session, ask.session)
                     # Where the token alone says who it is, there is no name that other tokens could prove.
                     session.tokens = (await self._chain.login(ask.session)).tokens if ask.session.user else ()
-                return await self._chain.authenticate(ask.session, ask.credentials)
+                proof = await self._chain.authenticate(ask.session, ask.credentials)
+                if proof.token is not None or proof.expires_at is not None:
+                    # It is known what proved the client: no other token has a say in how long the session lasts.
+                    session.token = proof.token
+                    session.tokens = () if proof.token is None else (proof.token,)
+                return proof
             case AskOpen():
                 return await self._open(session, ask)
             case AskCancelUpstream():
@@ -437,6 +446,11 @@ class Gateway:
             return True
         return False
 
+    def expires(self, session: Session) -> None:
+        """What proved the client has an end, or another one than before."""
+        if session.expires_at is not None:
+            self._expiries.await_(session.expires_at)
+
     def opened(self, session: Session) -> None:
         """The session is open, and can be cancelled from now on."""
         self._strangers.pop(session.id, None)
@@ -533,7 +547,7 @@ class Gateway:
                         break
 
     async def _review(self) -> None:
-        await end_without_token(list(self.sessions.values()), self._chain.login)
+        await end_without_token(list(self.sessions.values()), self._chain.login, self._clock())
 
     async def _review_for_ever(self) -> None:
         while True:
@@ -576,6 +590,7 @@ class Gateway:
                 pass
         for session in list(self.sessions.values()):
             session.terminate(stopping)
+        self._expiries.stop()
         await self.tasks.cancel()
         for analyser in self._analysers.values():
             analyser.close()

@@ -41,6 +41,7 @@ from gateway.protocol.effects import (
     Identified,
     Record,
     RecordSession,
+    Reidentified,
     SendDownstream,
     SendUpstream,
     SetDeadline,
@@ -85,6 +86,9 @@ class SessionHost(Protocol):
     def opened(self, session: Session) -> None:
         """The session can be cancelled from now on."""
 
+    def expires(self, session: Session) -> None:
+        """The session's ``expires_at`` is another one now."""
+
     def closed(self, session: Session) -> None:
         """The session is over."""
 
@@ -114,6 +118,8 @@ class Session:
         "downstream_fd",
         "downstream_full",
         "ended",
+        "expired",
+        "expires_at",
         "failure",
         "id",
         "last",
@@ -152,6 +158,10 @@ class Session:
         """The tokens that could have proved it."""
         self.token: AccessToken | None = None
         """The one that did, where the protocol can tell."""
+        self.expires_at: float | None = None
+        """When what proved it comes to its end, Unix seconds."""
+        self.expired = False
+        """Whether it has, and the relay knows."""
         self.admitted = False
         """Whether the session takes one of the places that ``max_sessions`` bounds."""
         self.open = False
@@ -211,6 +221,15 @@ class Session:
         """End the session with a native error."""
         self._step(lambda: self.relay.terminate(error))
         self.end(error)
+
+    def expire(self, error: GatewayError) -> None:
+        """What let the client in is over. The relay says what becomes of the session."""
+        self.expired = True
+        self._step(lambda: self.relay.expire(error))
+
+    def _expires(self, at: float | None) -> None:
+        self.expires_at, self.expired = at, False
+        self._host.expires(self)
 
     def limit_login(self, seconds: float) -> None:
         """End the session unless it is open in this many seconds."""
@@ -298,6 +317,9 @@ class Session:
                         self._set_deadline(effect)
                     case Identified():
                         self.context, self.principal, self.token = effect.session, effect.principal, effect.token
+                        self._expires(effect.expires_at)
+                    case Reidentified():
+                        self._expires(effect.expires_at)
                     case RecordSession():
                         self._host.record_session(self, effect.kind, effect.detail)
                     case WithdrawApproval():

@@ -50,7 +50,7 @@ def with_granted(principal: Principal, resource: str, granted: Callable[[str, st
     )
 
 
-async def end_without_token(sessions: Iterable[Session], find_login: FindLogin) -> None:
+async def end_without_token(sessions: Iterable[Session], find_login: FindLogin, now: float) -> None:
     """End the sessions whose token is no longer good.
 
     Where it is not known which of several tokens proved the client, all of them must be. An identity provider that
@@ -61,6 +61,8 @@ async def end_without_token(sessions: Iterable[Session], find_login: FindLogin) 
         proofs = session.tokens if session.token is None else (session.token,)
         if session.ended or session.principal is None or not proofs:
             continue
+        if session.expires_at is not None and session.expires_at <= now:
+            continue  # that comes to its end in another way: see ``expiry``
         # Sessions of one user from one machine share an answer.
         context = session.context
         host = context.client_address.rpartition(":")[0]

@@ -20,7 +20,8 @@ def prove(api: AdminApi, token: str, user: str = "ana@example.com", resource: st
         id="s", protocol="postgres", client_address="127.0.0.1:1", tls=True, user=user, resource=resource
     )
     api.assembly.identity._clock = lambda: api.clock().timestamp()
-    return api.assembly.identity.authenticate(session, PasswordCredentials(user, token))
+    proof = api.assembly.identity.authenticate(session, PasswordCredentials(user, token))
+    return None if proof is None else proof.principal
 
 
 def prepare(api: AdminApi) -> None:

@@ -17,6 +17,7 @@ from gateway.errors import (
     AuthenticationError,
     BudgetExceeded,
     ConfigurationError,
+    CredentialExpired,
     GatewayError,
     GatewayShutdown,
     LimitExceeded,
@@ -67,6 +68,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Code]] = MappingProxyType(
         MessageTooLarge: Code(10334, "BSONObjectTooLarge"),
         UnsupportedFeature: Code(115, "CommandNotSupported"),
         AuthenticationError: Code(18, "AuthenticationFailed"),
+        CredentialExpired: Code(18, "AuthenticationFailed"),  # where the client can help itself: REAUTHENTICATE
         TlsRequired: Code(18, "AuthenticationFailed"),
         UnknownResource: Code(18, "AuthenticationFailed"),
         AccessDenied: _UNAUTHORIZED,
@@ -90,6 +92,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Code]] = MappingProxyType(
 
 CURSOR_NOT_FOUND: Final = Code(43, "CursorNotFound")
 UNSUPPORTED_OP_QUERY: Final = Code(352, "UnsupportedOpQueryCommand")
+REAUTHENTICATE: Final = Code(391, "ReauthenticationRequired")
 ALREADY_AUTHENTICATED: Final = Code(20, "IllegalOperation")
 NOT_PRIMARY: Final = frozenset({10107, 13435, 10058, 11600, 11602, 13436, 189, 91})
 """Codes that say that the member is not, or no longer, the primary ("Server Discovery and Monitoring")."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bson import Int64
+from bson import Binary, Int64
+from bson.binary import UUID_SUBTYPE
 
 from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
@@ -130,6 +131,17 @@ class Exchange:
         """Have the database close a cursor that nobody will be let read on. It is not asked how that went."""
         database, _, collection = namespace.partition(".")
         command = {"killCursors": collection, "cursors": [Int64(cursor_id)], "$db": database}
+        self._send(Msg(int(MsgFlag.MORE_TO_COME), encode(command)).encode(-self._core.next_id()))
+
+    def abort(self, session: bytes, transaction: int) -> None:
+        """Have the database undo a transaction. It is not asked how that went."""
+        command = {
+            "abortTransaction": 1,
+            "lsid": {"id": Binary(session, UUID_SUBTYPE)},
+            "txnNumber": Int64(transaction),
+            "autocommit": False,
+            "$db": "admin",
+        }
         self._send(Msg(int(MsgFlag.MORE_TO_COME), encode(command)).encode(-self._core.next_id()))
 
     def take_answer(self) -> bytes | None:

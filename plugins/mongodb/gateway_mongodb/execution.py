@@ -108,6 +108,29 @@ class Execution:
             self._core.say(request, error_document(error, reference=self._core.settings.session_id))
         self.lose()
 
+    def expire(self, reply: dict[str, Any], error: GatewayError) -> bool:
+        """No statement may begin any more: one that waits for an approval is refused with ``reply``.
+
+        False where a statement runs that has no end of its own: a reply that goes on for as long as its cursor.
+        """
+        core, request = self._core, self._core.current
+        if request is None or self._exchange.running:
+            return request is None or not request.msg.exhaust_allowed
+        if isinstance(core.ask, AskApproval):
+            core.ask = None
+            core.effects.append(WithdrawApproval())
+            if request.record is not None:
+                core.finish(request.record, Outcome.REFUSED, str(code_of(error).number))
+            core.say(request, reply)
+            core.current = None
+        return True
+
+    def undo(self, request: Request) -> None:
+        """The session ends with a transaction open, which the database would otherwise keep for a minute."""
+        scan = request.scan
+        if self._claims.in_transaction and scan.lsid is not None and scan.autocommit_off:
+            self._exchange.abort(scan.lsid, scan.txn_number)
+
     # --- from the client ------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from bson import Binary
 
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import AccessToken, PasswordCredentials
+from gateway.domain.identity import AccessToken, PasswordCredentials, Proof
 from gateway.domain.identity import Login as Found
 from gateway.domain.principal import Principal
 from gateway.errors import AuthenticationError, GatewayError, RemoteProtocolError, TlsRequired
@@ -30,7 +30,7 @@ from gateway.identity.sasl import (
     client_first_user,
 )
 from gateway.protocol.effects import AskAuthenticate, AskLogin
-from gateway_mongodb.wire.codec import decode
+from gateway_mongodb.wire.codec import decode, encode
 
 PLAIN: Final = "PLAIN"
 OIDC: Final = "MONGODB-OIDC"
@@ -39,8 +39,8 @@ CONVERSATION: Final = 1
 MAX_PAYLOAD: Final = 16 * 1024
 """Bytes of one SASL message."""
 MAX_TOKENS: Final = 3
-"""Bearer tokens that a client may show on one connection. Drivers keep theirs, show it to see whether it is still good,
-and get another one when it is not; a password gets one guess."""
+"""How often a client may begin on one connection, with a bearer token or by asking where to get one. Drivers keep
+theirs, show it to see whether it is still good, and get another one when it is not; a password gets one guess."""
 
 
 class Stage(Enum):
@@ -49,6 +49,7 @@ class Stage(Enum):
     START = "the client's: saslStart"
     HOST = "the host's: an answer is awaited"
     CONTINUE = "the client's: saslContinue with the proof"
+    PERSON = "the client's: saslContinue with the token that a person gets meanwhile"
     LAST = "the client's: an empty saslContinue"
     DONE = "nobody's"
 
@@ -76,6 +77,7 @@ class Proved:
     token: AccessToken | None
     resource: str
     document: dict[str, Any] = field(repr=False)
+    expires_at: float | None = None
 
 
 Step = Say | Ask | Proved
@@ -89,6 +91,7 @@ class Login:
         "_context",
         "_first",
         "_fixed",
+        "_known",
         "_random",
         "_resolve",
         "_resource",
@@ -117,6 +120,8 @@ class Login:
         self._certificate = certificate
         self._first = b""
         self._fixed = fixed_resource
+        self._known = ""
+        """Who the client of an open session is."""
         self._resolve = resolve_resource
         self._random = random
         self._resource = ""
@@ -143,6 +148,24 @@ class Login:
     def another_try(self) -> bool:
         """Whether a client whose proof was not good may come with another one."""
         return self.mechanism == OIDC and self._tokens_shown < MAX_TOKENS
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the client can prove itself anew in the open session."""
+        return self.mechanism == OIDC and self.stage is Stage.DONE
+
+    def begin_again(self) -> Login:
+        """The same for a client that is known, and shows another token."""
+        again = Login(
+            self._context,
+            tls_required=self._tls_required,
+            certificate=self._certificate,
+            fixed_resource=self._resource,
+            resolve_resource=self._resolve,
+            random=self._random,
+        )
+        again._known = self._context.user
+        return again
 
     def start_over(self) -> None:
         """What began came to nothing, and the client begins again."""
@@ -185,6 +208,9 @@ class Login:
             if payload:
                 raise RemoteProtocolError("saslContinue has a payload where the conversation is over")
             return Say(_sasl(b"", done=True))
+        if self.stage is Stage.PERSON:
+            self.stage = Stage.HOST
+            return self._show_token(_token(payload))
         if self.stage is not Stage.CONTINUE or self._scram is None:
             raise RemoteProtocolError("saslContinue came where nothing is to be continued")
         step = self._scram.finish(payload)
@@ -192,19 +218,24 @@ class Login:
             raise AuthenticationError(step.reason)
         self.stage = Stage.DONE if self._skip_empty else Stage.LAST
         reply = _sasl(step.data, done=self._skip_empty)
-        return Proved(self._context, step.token.principal, step.token, self._resource, reply)
+        token = step.token
+        return Proved(self._context, token.principal, token, self._resource, reply, token.expires_at)
 
     def answered(self, result: object) -> Step:
         """The host's answer."""
         if isinstance(result, GatewayError):
             raise result
+        if isinstance(result, Found) and self.mechanism == OIDC:
+            return self._name_issuer(result)
         if isinstance(result, Found) and self._scram is None:
             return self._challenge(result)
-        if isinstance(result, Principal):
+        if isinstance(result, Proof):
+            principal = result.principal
             if not self._context.user:
-                self._context = replace(self._context, user=result.name)
+                self._context = replace(self._context, user=principal.name)
             self.stage = Stage.DONE
-            return Proved(self._context, result, None, self._resource, _sasl(b"", done=True))
+            reply = _sasl(b"", done=True)
+            return Proved(self._context, principal, result.token, self._resource, reply, result.expires_at)
         raise AuthenticationError(f"no usable answer: {type(result).__name__}")
 
     # --- mechanisms ---------------------------------------------------------------------------------------------
@@ -240,11 +271,30 @@ class Login:
         return Ask(AskAuthenticate(self._context, PasswordCredentials(self._context.user, password)))
 
     def _start_oidc(self, payload: bytes) -> Step:
-        token = decode(payload).get("jwt") if payload else None
-        if not isinstance(token, str):
-            raise AuthenticationError("MONGODB-OIDC: the client has no token; configure its callback or environment")
-        # Whose token it is, nobody has verified yet; it may only name a resource after the principal's name.
-        self._route("", EXTERNAL, hint=_subject(token))
+        said = decode(payload) if payload else {}
+        if "jwt" in said:
+            self._route("", EXTERNAL)
+            return self._show_token(_token(payload))
+        # Somebody who has to be asked for it: the client wants to know where tokens come from, and may say for whom.
+        name = said.get("n")
+        self._route(name if isinstance(name, str) else "", EXTERNAL)
+        return Ask(AskLogin(self._context))
+
+    def _name_issuer(self, found: Found) -> Step:
+        issuer = found.issuer
+        if issuer is None:
+            raise AuthenticationError(
+                "MONGODB-OIDC: the client has no token, and there is no issuer with a client_id for it to ask"
+            )
+        self.stage = Stage.PERSON
+        wanted = {"issuer": issuer.url, "clientId": issuer.client_id, "requestScopes": list(issuer.scopes)}
+        return Say(_sasl(encode(wanted), done=False))
+
+    def _show_token(self, token: str) -> Step:
+        if not self._resource:
+            # Whose token it is, nobody has verified yet: it only says which resource is wanted.
+            self._resource = _wanted_resource(token)
+            self._context = replace(self._context, resource=self._resource)
         return Ask(AskAuthenticate(self._context, PasswordCredentials(self._context.user, token)))
 
     def _only_external(self, source: str) -> None:
@@ -253,11 +303,12 @@ class Login:
         if source != EXTERNAL:
             raise AuthenticationError(f"{self.mechanism} belongs to the database {EXTERNAL}")
 
-    def _route(self, user: str, source: str, *, hint: str = "") -> None:
+    def _route(self, user: str, source: str) -> None:
         """Find the resource: the listener's own, or ``user#resource``, or the authentication database's name."""
         name, mark, suffix = user.rpartition("#")
         if not mark:
             name, suffix = user, ""
+        name = self._known or name
         if self._fixed is not None:
             resource = self._fixed
         elif suffix:
@@ -265,9 +316,16 @@ class Login:
         elif source not in ("admin", EXTERNAL) and self._resolve(source):
             resource = source
         else:
-            resource = hint
+            resource = ""
         self._resource = resource
         self._context = replace(self._context, user=name, resource=resource)
+
+
+def _token(payload: bytes) -> str:
+    token = decode(payload).get("jwt") if payload else None
+    if not isinstance(token, str):
+        raise AuthenticationError("MONGODB-OIDC: the client shows no token")
+    return token
 
 
 def _sasl(payload: bytes, *, done: bool) -> dict[str, Any]:
@@ -286,7 +344,7 @@ def _payload(command: Mapping[str, Any]) -> bytes:
     return bytes(found)
 
 
-def _subject(token: str) -> str:
+def _wanted_resource(token: str) -> str:
     """The claim ``querygate_resource`` of a token nobody has verified: which resource its bearer wants."""
     try:
         part = token.split(".")[1]

@@ -24,23 +24,34 @@ from gateway.protocol.adapter import Opened, RelaySettings, UpstreamHandle
 from gateway.protocol.effects import (
     ApprovalPending,
     Ask,
+    AskAuthenticate,
+    AskLogin,
     AskOpen,
     AskReconnect,
     Effect,
     Identified,
     RecordSession,
+    Reidentified,
     SendDownstream,
     SetDeadline,
     Watching,
 )
 from gateway_mongodb.core import Core
-from gateway_mongodb.errors import ALREADY_AUTHENTICATED, UNSUPPORTED_OP_QUERY, error_document, plain_error
+from gateway_mongodb.errors import (
+    ALREADY_AUTHENTICATED,
+    REAUTHENTICATE,
+    UNSUPPORTED_OP_QUERY,
+    client_text,
+    error_document,
+    plain_error,
+)
 from gateway_mongodb.exchange import OVERHEAD
 from gateway_mongodb.execution import Execution
 from gateway_mongodb.handshake import Handshake
 from gateway_mongodb.hellos import Hellos
 from gateway_mongodb.login import Ask as LoginAsk
 from gateway_mongodb.login import Login, Proved, Say, Stage
+from gateway_mongodb.renewal import Renewal, Renewed, Said
 from gateway_mongodb.requests import Request, read_request
 from gateway_mongodb.shared import Shared
 from gateway_mongodb.wire.codec import decode, encode
@@ -56,6 +67,10 @@ MAX_LOGINS: Final = 5
 """Members that are tried one after the other, while there is an election, say, before the client is told."""
 MONITOR_SILENCE: Final = 150.0
 """Seconds after which a monitor that says nothing is gone; drivers ask every 10, at most every 60."""
+
+
+PERSON: Final = 330.0
+"""Seconds that a person gets to log in at an issuer; drivers wait for 300."""
 
 
 class Phase(Enum):
@@ -74,12 +89,14 @@ class MongoRelay:
         "_carrier",
         "_commands",
         "_core",
+        "_expired",
         "_handshake",
         "_hellos",
         "_login",
         "_logins_failed",
         "_phase",
         "_proved",
+        "_renewal",
         "_speculated",
         "_speculating",
         "cancel_key",
@@ -111,6 +128,10 @@ class MongoRelay:
         self._handshake = Handshake(self._core)
         self._logins_failed = 0
         """Members in a row that did not take the gateway's login."""
+        self._expired: GatewayError | None = None
+        """Why no statement is taken any more."""
+        self._renewal: Renewal | None = None
+        """How the client of the open session proves itself anew, once it has tried."""
         self._speculating = False
         """The login goes on inside hello: where it fails, the client begins again and is told then."""
         self._speculated: Request | None = None
@@ -201,6 +222,17 @@ class MongoRelay:
             core.close(error)
         return self._take()
 
+    def expire(self, error: GatewayError) -> list[Effect]:
+        """What let the client in is over. It is told when it wants something, and may renew a bearer then."""
+        core = self._core
+        if self._phase is not Phase.OPEN:
+            return self.terminate(error)
+        if not core.closed:
+            self._expired = error
+            if not self._commands.expire(self._expired_reply(error), error):
+                core.close(error)
+        return self._take()
+
     # --- events -------------------------------------------------------------------------------------------------
 
     def _take(self) -> list[Effect]:
@@ -237,7 +269,10 @@ class MongoRelay:
         if request.name in NAMES:
             self._hello(request)
         elif self._phase is Phase.OPEN and not self._login_command(request):
-            self._commands.handle(request)
+            if self._expired is None:
+                self._commands.handle(request)
+            else:
+                self._too_late(request, self._expired)
         elif self._phase is not Phase.OPEN:
             self._stranger(request)
 
@@ -261,6 +296,8 @@ class MongoRelay:
                 self._core.close(result if isinstance(result, GatewayError) else None)
                 return
             self._begin_handshake(result)
+        elif self._renewal is not None and isinstance(ask, AskLogin | AskAuthenticate):
+            self._renew(self._renewal.answered(result))
         else:
             self._commands.answered(ask, result)
         self._advance()
@@ -320,6 +357,11 @@ class MongoRelay:
                 step = self._login.proceed(decode(request.msg.body))
                 if isinstance(step, Say):
                     self._core.say(request, step.document)
+            case "saslStart" | "saslContinue" if self._login.renewable:
+                if self._renewal is None and self._proved is not None:
+                    self._renewal = Renewal(self._login, self._proved)
+                if self._renewal is not None:
+                    self._renew(self._renewal.receive(request))
             case "saslStart" | "saslContinue" | "authenticate":
                 message = "this connection is authenticated already; open another one to be somebody else"
                 self._core.say(request, plain_error(ALREADY_AUTHENTICATED, message))
@@ -330,9 +372,46 @@ class MongoRelay:
                 return False
         return True
 
+    def _renew(self, step: Renewed | Said | LoginAsk) -> None:
+        """The next step of a client of the open session that proves itself anew."""
+        core = self._core
+        match step:
+            case LoginAsk(question):
+                core.put(question)
+            case Said(request, document, failure, over):
+                if failure is not None:
+                    core.effects.append(RecordSession(SessionEventKind.LOGIN_FAILED, str(failure)))
+                core.say(request, document)
+                if over:
+                    core.close(failure)
+            case Renewed(request, document, expires_at):
+                self._expired = None
+                core.effects += [
+                    Reidentified(expires_at),
+                    RecordSession(SessionEventKind.LOGIN, "proved once more, by another token"),
+                ]
+                core.say(request, document)
+
+    def _too_late(self, request: Request, error: GatewayError) -> None:
+        """A statement of a client whose token has expired."""
+        core = self._core
+        core.effects.append(RecordSession(SessionEventKind.REFUSED, f"{request.name}: {error}"))
+        core.say(request, self._expired_reply(error))
+        if not self._login.renewable:
+            self._commands.undo(request)
+            core.close(error)
+
+    def _expired_reply(self, error: GatewayError) -> dict[str, Any]:
+        reference = self._core.settings.session_id
+        if self._login.renewable:
+            return plain_error(REAUTHENTICATE, client_text(error), reference=reference)
+        return error_document(error, reference=reference)
+
     def _go_on(self, step: Say | LoginAsk | Proved) -> None:
         match step:
             case Say(document):
+                if self._login.stage is Stage.PERSON:
+                    self._core.effects += [Watching(), SetDeadline(PERSON)]
                 self._deliver(document)
             case LoginAsk(question):
                 self._core.put(question)
@@ -361,7 +440,8 @@ class MongoRelay:
 
     def _identified(self, proved: Proved) -> None:
         core = self._core
-        core.effects += [Identified(proved.context, proved.principal, proved.token), SetDeadline(None)]
+        identified = Identified(proved.context, proved.principal, proved.token, proved.expires_at)
+        core.effects += [identified, SetDeadline(None)]
         self._phase = Phase.OPENING
         self._proved = proved
         if not core.settings.resolve_resource(proved.resource):

@@ -18,6 +18,7 @@ from gateway.errors import (
     AuthenticationError,
     BudgetExceeded,
     ConfigurationError,
+    CredentialExpired,
     GatewayError,
     GatewayShutdown,
     LimitExceeded,
@@ -68,6 +69,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Code]] = MappingProxyType(
         MessageTooLarge: Code(1153, b"08S01"),  # ER_NET_PACKET_TOO_LARGE
         UnsupportedFeature: Code(1235, b"42000"),  # ER_NOT_SUPPORTED_YET
         AuthenticationError: Code(1045, b"28000"),  # ER_ACCESS_DENIED_ERROR
+        CredentialExpired: Code(4031),  # ER_CLIENT_INTERACTION_TIMEOUT: pools take it for the end of the connection
         TlsRequired: Code(3159),  # ER_SECURE_TRANSPORT_REQUIRED
         UnknownResource: Code(1049, b"42000"),  # ER_BAD_DB_ERROR
         AccessDenied: _DENIED,

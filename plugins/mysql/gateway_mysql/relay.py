@@ -31,6 +31,7 @@ from gateway.protocol.effects import (
     GoOn,
     SendDownstream,
     SendUpstream,
+    SetDeadline,
 )
 from gateway_mysql.core import QUIT_COMMAND, Core
 from gateway_mysql.results import ServerStream
@@ -44,6 +45,12 @@ MAX_HELD = 64 * 1024
 _TURN: Final = 1024 * 1024
 """Bytes that are unpacked before the driver sees to it that they go somewhere; one frame may be 16 MiB more."""
 
+PARTING: Final = 1.0
+PARTING_IDLE: Final = 60.0
+"""Seconds after the last answer of a session whose token has expired, for the client's next command to be answered;
+with a transaction open, and without."""
+_PARTING: Final = -1
+
 StartupEvent = Callable[[Startup], None]
 
 
@@ -55,8 +62,10 @@ class MySqlRelay:
         "_client",
         "_compression",
         "_core",
+        "_expired",
         "_more_down",
         "_more_up",
+        "_parting",
         "_private_key",
         "_server",
         "_startup",
@@ -79,6 +88,10 @@ class MySqlRelay:
         """What a later login on this connection builds on."""
         self._startup: Startup | None = Startup(settings, private_key, again)
         self._core: Core | None = None
+        self._expired: GatewayError | None = None
+        """Why the session ends when the command under way has been answered."""
+        self._parting = False
+        """It has been: the session ends with the client's next word, or after some time."""
         self._client: ClientStream | None = None
         self._server: ServerStream | None = None
         self._compression: Compression | None = None if again is None else again.compression
@@ -137,6 +150,8 @@ class MySqlRelay:
         """Take bytes of an open session; ``plain`` says that no compression is around them any more."""
         if core.closed or core.abandoned:
             return []
+        if self._expired is not None:
+            return self._part(core, data, self._expired)
         try:
             if self._compression is None or plain:
                 client.receive(data)
@@ -177,7 +192,7 @@ class MySqlRelay:
     ) -> bool:
         """The same of the client's, of which none has its turn while an earlier command is not answered."""
         taken = 0
-        while not (core.closed or core.abandoned or client.blocked):
+        while not (core.closed or core.abandoned or client.blocked or self._expired is not None):
             if taken >= _TURN and compression.ready:
                 return True
             if core.effects:
@@ -273,7 +288,10 @@ class MySqlRelay:
         core, server = self._core, self._server
         if core is None or server is None or core.closed:
             return []
-        server.expire(token)
+        if token == _PARTING and self._expired is not None:
+            self._fail(core, self._expired)
+        else:
+            server.expire(token)
         return self._take(core)
 
     def terminate(self, error: GatewayError) -> list[Effect]:
@@ -283,6 +301,26 @@ class MySqlRelay:
             return self._start_up(lambda startup: startup.refuse(error))
         if not core.closed:
             self._fail(core, error)
+        return self._take(core)
+
+    def expire(self, error: GatewayError) -> list[Effect]:
+        """What let the client in is over: what it sent ahead will never run."""
+        core, client = self._core, self._client
+        if core is None or client is None or (client.blocked and core.pending is None):
+            return self.terminate(error)
+        self._expired = error
+        if client.held.size:
+            client.held.take()
+        return self._take(core)
+
+    def _part(self, core: Core, data: bytes, error: GatewayError) -> list[Effect]:
+        """The client wants something though its token has expired."""
+        if not self._parting:
+            return []
+        if self._compression is not None:
+            self._compression.feed(data)
+            self._compression.take()  # the answer's frames are numbered behind the command's
+        self._fail(core, error, answered=1)
         return self._take(core)
 
     # --- phases -------------------------------------------------------------------------------------------------
@@ -321,15 +359,18 @@ class MySqlRelay:
         if rest:
             effects += self._receive(core, client, rest, plain=plain)
 
-    def _fail(self, core: Core, error: GatewayError) -> None:
-        """End the session with a native error, and whatever still runs for it in the database."""
+    def _fail(self, core: Core, error: GatewayError, answered: int = 0) -> None:
+        """End the session with a native error, and whatever still runs for it in the database.
+
+        ``answered`` is the number of the packet that answers a command which nobody else has seen.
+        """
         if core.closed:
             return
         running = core.pending is not None
         core.effects.append(SendUpstream(QUIT_COMMAND))
         client, server = self._client, self._server
         # An error between commands has the number 0.
-        sequence = 0 if client is None or server is None or not client.blocked else server.number
+        sequence = answered if client is None or server is None or not client.blocked else server.number
         core.fail(error, sequence)
         if running:
             core.effects.append(AskCancelUpstream())
@@ -341,6 +382,10 @@ class MySqlRelay:
                 self._unpack(core, packed)
             except GatewayError as error:
                 self._fail(core, error)
+        if self._expired is not None and not self._parting and self._client is not None and not self._client.blocked:
+            # Not at once: an answer to its next command is what every client understands. Locks are not kept for that.
+            self._parting = True
+            core.effects.append(SetDeadline(PARTING if core.tracker.in_transaction else PARTING_IDLE, _PARTING))
         effects, core.effects = core.effects, []
         if core.again is not None and self._beginning is not None and self._client is not None:
             again = self._beginning.again(

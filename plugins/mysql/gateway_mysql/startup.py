@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from gateway.domain.audit import SessionEventKind
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import AccessToken, Login, PasswordCredentials
+from gateway.domain.identity import Login, PasswordCredentials, Proof
 from gateway.domain.principal import Principal
 from gateway.errors import (
     AuthenticationError,
@@ -214,7 +214,7 @@ class Startup:
             case AskLogin(), Login():
                 self._challenge(result)
                 self._advance()
-            case AskAuthenticate(), Principal():
+            case AskAuthenticate(), Proof():
                 self._identified(result)
             case AskOpen(), Opened():
                 self._connected(result)
@@ -290,16 +290,16 @@ class Startup:
             case Proved(token, payload):
                 if payload:
                     self._say(payload)
-                self._identified(token.principal, token)
+                self._identified(Proof(token.principal, token.expires_at, token))
             case Refused(reason):
                 raise AuthenticationError(reason)
             case Clear(password):
                 self._phase = Phase.AUTHENTICATE
                 self._ask_host(AskAuthenticate(self._context, PasswordCredentials(self._context.user, password)))
 
-    def _identified(self, principal: Principal, token: AccessToken | None = None) -> None:
-        self._principal = principal
-        self.effects.append(Identified(self._context, principal, token))
+    def _identified(self, proof: Proof) -> None:
+        self._principal = principal = proof.principal
+        self.effects.append(Identified(self._context, principal, proof.token, proof.expires_at))
         if not self._settings.resolve_resource(self._route.resource):
             raise UnknownResource("the client asked for a resource that does not exist")
         self._phase = Phase.OPEN

@@ -18,6 +18,7 @@ from gateway.errors import (
     AuthenticationError,
     BudgetExceeded,
     ConfigurationError,
+    CredentialExpired,
     GatewayError,
     GatewayShutdown,
     LimitExceeded,
@@ -67,6 +68,7 @@ ERROR_CODES: Final[Mapping[type[GatewayError], Mapped]] = MappingProxyType(
         MessageTooLarge: _same("54000"),  # program_limit_exceeded
         UnsupportedFeature: _same("0A000"),  # feature_not_supported
         AuthenticationError: _same("28P01"),  # invalid_password
+        CredentialExpired: _same("28000"),  # invalid_authorization_specification
         TlsRequired: _same("28000"),  # invalid_authorization_specification
         UnknownResource: _same("3D000"),  # invalid_catalog_name
         AccessDenied: _same("42501"),  # insufficient_privilege

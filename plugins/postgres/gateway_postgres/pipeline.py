@@ -296,7 +296,18 @@ class Pending:
 class Pipeline:
     """The queue of pending answers and the names that live in the session."""
 
-    __slots__ = ("awaiting", "copying", "generation", "mute", "portals", "queue", "skipping", "statements", "unsynced")
+    __slots__ = (
+        "awaiting",
+        "copying",
+        "ending",
+        "generation",
+        "mute",
+        "portals",
+        "queue",
+        "skipping",
+        "statements",
+        "unsynced",
+    )
 
     def __init__(self) -> None:
         self.queue: deque[Pending] = deque()
@@ -305,6 +316,8 @@ class Pipeline:
         self.generation = 0
         self.skipping = False
         """The server discards, or will discard, everything up to the next Sync that the client has not sent yet."""
+        self.ending = False
+        """The session ends when the queue is empty: what is not under way yet is not to run, Sync or not."""
         self.unsynced = False
         """Extended-protocol messages were sent since the last Sync: nothing may be injected."""
         self.mute = False
@@ -327,7 +340,11 @@ class Pipeline:
         self.queue.append(Pending(Kind.SYNC))
         self.generation += 1
         self.unsynced = False
-        self.skipping = False
+        self.skipping = self.ending
+
+    def end(self) -> None:
+        """Take nothing more of the client, but what belongs to what is under way."""
+        self.ending = self.skipping = True
 
     def unsettled(self, names: Names, name: bytes) -> bool:
         """Whether the meaning of a name depends on an answer that the present pipeline does not depend on.
@@ -361,7 +378,7 @@ class Pipeline:
         void: list[Pending] = []
         while self.queue and self.queue[0].kind != Kind.SYNC:
             void.append(self.pop())
-        self.skipping = not self.queue
+        self.skipping = self.ending or not self.queue
         self.copying = False
         for pending in reversed(void):
             if pending.undo is not None:

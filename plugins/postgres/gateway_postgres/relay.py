@@ -6,6 +6,7 @@ Pure: bytes and answers in, effects out. Nothing here raises on bad input.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from gateway.domain.approval import ApprovalNote
 from gateway.domain.masking import MaskingPlan
@@ -24,6 +25,7 @@ from gateway.protocol.effects import (
     Effect,
     SendDownstream,
     SendUpstream,
+    SetDeadline,
 )
 from gateway_postgres.core import Core
 from gateway_postgres.errors import held_notice
@@ -37,13 +39,17 @@ MAX_QUEUE = 4096
 """Answers that may be outstanding before the client is no longer read. More than fit, at five bytes each, into the
 8 KiB that a server collects before it sends, so that a paused client can always go on."""
 
+PARTING: Final = 1.0
+"""Seconds after the last answer of a session whose token has expired, for the client's next word to be answered."""
+_PARTING: Final = -1
+
 StartupEvent = Callable[[Startup], None]
 
 
 class PostgresRelay:
     """The state machine of one session; implements ``gateway.protocol.adapter.Relay``."""
 
-    __slots__ = ("_client", "_core", "_server", "_startup", "cancel_key", "upstream_cancel_key")
+    __slots__ = ("_client", "_core", "_expired", "_parting", "_server", "_startup", "cancel_key", "upstream_cancel_key")
 
     def __init__(self, settings: RelaySettings) -> None:
         self.cancel_key: bytes | None = None
@@ -52,6 +58,10 @@ class PostgresRelay:
         self._core: Core | None = None
         self._client: ClientStream | None = None
         self._server: ServerStream | None = None
+        self._expired: GatewayError | None = None
+        """Why the session ends when what is under way has been answered."""
+        self._parting = False
+        """It has been: the session ends with the client's next word, or soon."""
 
     @property
     def idle(self) -> bool:
@@ -86,6 +96,8 @@ class PostgresRelay:
             return []
         try:
             client.receive(data)
+            if self._parting and self._expired is not None:
+                self._fail(core, self._expired)
         except GatewayError as error:
             self._fail(core, error)
         return self._take(core)
@@ -173,7 +185,10 @@ class PostgresRelay:
         core, server = self._core, self._server
         if core is None or server is None or core.closed:
             return []
-        server.expire(token)
+        if token == _PARTING and self._expired is not None:
+            self._fail(core, self._expired)
+        else:
+            server.expire(token)
         return self._take(core)
 
     def terminate(self, error: GatewayError) -> list[Effect]:
@@ -184,6 +199,15 @@ class PostgresRelay:
         if not core.closed:
             self._fail(core, error)
         return self._take(core)
+
+    def expire(self, error: GatewayError) -> list[Effect]:
+        """What let the client in is over. What was sent without its Sync counts as an open transaction."""
+        core = self._core
+        if core is None or core.pipeline.unsynced or not core.pipeline.queue:
+            return self.terminate(error)
+        core.pipeline.end()
+        self._expired = error
+        return []
 
     # --- phases -------------------------------------------------------------------------------------------------
 
@@ -225,8 +249,11 @@ class PostgresRelay:
         if running:
             core.effects.append(AskCancelUpstream())
 
-    @staticmethod
-    def _take(core: Core) -> list[Effect]:
+    def _take(self, core: Core) -> list[Effect]:
+        if self._expired is not None and not (self._parting or core.pipeline.queue or core.closed):
+            # Not at once: drivers take no notice of an error that comes together with the answer before it.
+            self._parting = True
+            core.effects.append(SetDeadline(PARTING, _PARTING))
         effects, core.effects = core.effects, []
         return effects
 

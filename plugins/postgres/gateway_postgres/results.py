@@ -389,7 +389,7 @@ class ServerStream:
         pipeline = core.pipeline
         # The client has been told that the pipeline failed: what of it is not under way yet is not to run.
         pipeline.mute = True
-        pipeline.skipping = all(later.kind != Kind.SYNC for later in pipeline.queue)
+        pipeline.skipping = pipeline.ending or all(later.kind != Kind.SYNC for later in pipeline.queue)
         self._answered()
         return error_response(error, reference=reference, fatal=False)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.domain.audit import SessionEventKind
 from gateway.domain.decision import SessionContext
-from gateway.domain.identity import AccessToken, Login, PasswordCredentials
+from gateway.domain.identity import Login, PasswordCredentials, Proof
 from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action
@@ -177,7 +177,7 @@ class Startup:
             case AskLogin(), Login():
                 self._challenge(result)
                 self._advance()  # a client may send its password together with the startup packet
-            case AskAuthenticate(), Principal():
+            case AskAuthenticate(), Proof():
                 if self._bearer is not None:
                     self.effects.append(SendDownstream(self._bearer.accept()))
                 self._identified(result)
@@ -303,16 +303,16 @@ class Startup:
                 self.effects.append(SendDownstream(data))
             case Accepted(token, data):
                 self.effects.append(SendDownstream(data))
-                self._identified(token.principal, token)
+                self._identified(Proof(token.principal, token.expires_at, token))
             case Refused(reason):
                 raise AuthenticationError(reason)
             case PasswordGiven(password):
                 self._phase = Phase.AUTHENTICATE
                 self._ask_host(AskAuthenticate(self._context, PasswordCredentials(self._context.user, password)))
 
-    def _identified(self, principal: Principal, token: AccessToken | None = None) -> None:
-        self._principal = principal
-        self.effects.append(Identified(self._context, principal, token))
+    def _identified(self, proof: Proof) -> None:
+        self._principal = principal = proof.principal
+        self.effects.append(Identified(self._context, principal, proof.token, proof.expires_at))
         if not self._settings.resolve_resource(self._resource):
             raise UnknownResource("the client asked for a resource that does not exist")
         self._phase = Phase.OPEN

@@ -198,7 +198,7 @@ class ClientStream:
         if rest >= 5 and data[position] == COPY_DATA:
             # A CopyData message may be long and nobody looks into it: it goes on as it comes.
             self._stream = 1 + _LENGTH.unpack_from(data, position + 1)[0] - rest
-            self._discarding = pipeline.skipping
+            self._discarding = pipeline.skipping and not pipeline.copying
             if not self._discarding:
                 position = size
             rest = 0

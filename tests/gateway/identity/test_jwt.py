@@ -476,7 +476,8 @@ def provider(verifier) -> BearerProvider:
 
 def authenticate(provider: BearerProvider, password: str, **changes) -> Principal | None:
     session = replace(SESSION, **changes)
-    return provider.authenticate(session, PasswordCredentials(session.user, password))
+    proof = provider.authenticate(session, PasswordCredentials(session.user, password))
+    return None if proof is None else proof.principal
 
 
 def test_it_is_a_valid_plugin(provider):
@@ -485,7 +486,9 @@ def test_it_is_a_valid_plugin(provider):
     manager.register(provider)
     manager.check_pending()
     credentials = PasswordCredentials(ANA.name, token())
-    assert manager.hook.authenticate(session=SESSION, credentials=credentials) == [ANA]
+    (proof,) = manager.hook.authenticate(session=SESSION, credentials=credentials)
+    assert proof.principal == ANA
+    assert proof.expires_at == NOW + 300 + 30
 
 
 def test_what_is_no_jwt_is_somebody_elses(provider):

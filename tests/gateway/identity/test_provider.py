@@ -50,7 +50,8 @@ class World:
 
     def proves(self, password: str, **changes) -> Principal | None:
         session = replace(SESSION, **changes)
-        return self.provider.authenticate(session, PasswordCredentials(session.user, password))
+        proof = self.provider.authenticate(session, PasswordCredentials(session.user, password))
+        return None if proof is None else proof.principal
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import PROJECT_NAME, hookimpl, hookspecs
 from gateway.domain.decision import AccessRequest, Decision, Effect, Obligations, SessionContext
-from gateway.domain.identity import PasswordCredentials
+from gateway.domain.identity import PasswordCredentials, Proof
 from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec, ResultColumn
 from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.resource import Resource
@@ -143,7 +143,7 @@ def test_the_first_identity_provider_that_recognises_credentials_wins() -> None:
             return self.principal
 
     found = dispatcher(Knows(None), Knows(ANA), Knows(COPILOT)).authenticate(SESSION, PasswordCredentials("ana", "x"))
-    assert asyncio.run(found) is ANA
+    assert asyncio.run(found) == Proof(ANA)
 
 
 def test_mine_and_bad_stops_the_search() -> None:

@@ -114,6 +114,8 @@ class Host:
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None: ...
 
+    def expires(self, session: Session) -> None: ...
+
     def approval_given_up(self, session: Session) -> None:
         self.given_up += 1
 

@@ -18,6 +18,7 @@ from gateway.policy.snapshot import Snapshot
 from gateway.server.standing import end_without_token, lost_by_change
 
 SHOP = Resource("shop", "postgres", "127.0.0.1", 5432)
+NOW = 1_800_000_000.0
 ANA = Principal("ana@example.com", groups=frozenset({"staff"}))
 COPILOT = Principal("copilot", PrincipalKind.AGENT, acts_for=ANA)
 
@@ -40,6 +41,7 @@ def session(principal: Principal | None = ANA, before: Snapshot | None = None, *
         snapshot=before or snapshot(ANA, COPILOT),
         tokens=(),
         token=None,
+        expires_at=None,
         ended=False,
         context=SessionContext("1", "postgres", "127.0.0.1:50000", tls=True, user=ANA.name),
         reasons=[],
@@ -78,7 +80,7 @@ def review(*sessions: Any, valid: tuple[AccessToken, ...]) -> None:
     async def find_login(context: SessionContext) -> Login:
         return Login(b"salt", 4096, valid)
 
-    asyncio.run(end_without_token(sessions, find_login))
+    asyncio.run(end_without_token(sessions, find_login, NOW))
 
 
 def test_a_token_that_is_gone_ends_the_session() -> None:
@@ -86,6 +88,14 @@ def test_a_token_that_is_gone_ends_the_session() -> None:
     review(kept, gone, valid=(token("a"),))
     assert kept.reasons == []
     assert gone.reasons == ["the access token was revoked or has expired"]
+
+
+def test_a_token_that_is_over_is_not_one_that_was_taken_away() -> None:
+    # What runs may finish: the session ends by ``gateway.server.expiry``.
+    over, later = session(tokens=(token("b"),), expires_at=NOW), session(tokens=(token("b"),), expires_at=NOW + 1)
+    review(over, later, valid=(token("a"),))
+    assert over.reasons == []
+    assert later.reasons
 
 
 def test_the_same_id_may_be_another_token() -> None:
@@ -114,5 +124,5 @@ def test_a_provider_that_fails_says_nothing_about_a_token() -> None:
     async def find_login(context: SessionContext) -> Login:
         raise ConfigurationError("tokens.json: not a token file")
 
-    asyncio.run(end_without_token([running], find_login))
+    asyncio.run(end_without_token([running], find_login, NOW))
     assert running.reasons == []

@@ -28,7 +28,7 @@ from gateway.domain.approval import ApprovalNote, ApprovalRule, GrantScope
 from gateway.domain.audit import StatementRecord
 from gateway.domain.decision import Decision, Obligations
 from gateway.domain.decision import Effect as PolicyEffect
-from gateway.domain.identity import Login
+from gateway.domain.identity import Login, Proof
 from gateway.domain.masking import ColumnMask, MaskingFunction, MaskingPlan, MaskSpec
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
@@ -66,6 +66,7 @@ from gateway.protocol.effects import (
     Identified,
     Record,
     RecordSession,
+    Reidentified,
     SendDownstream,
     SendUpstream,
     SetDeadline,
@@ -210,7 +211,7 @@ class Host:
             case AskLogin():
                 return Login(b"salt", 1, (), password=True)
             case AskAuthenticate():
-                return Principal(ask.session.user)
+                return Proof(Principal(ask.session.user))
             case AskOpen():
                 return self.opened()
             case AskRuling():
@@ -344,6 +345,8 @@ class Stage:
                 case Identified():
                     proof = "" if effect.token is None else f" by token {effect.token.id}"
                     self._line(f"identified {effect.principal.name}{proof}")
+                case Reidentified():
+                    self._line("identified once more")
                 case _:
                     asks.append(effect)
         for ask in asks:

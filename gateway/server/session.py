@@ -54,6 +54,8 @@ _log = structlog.get_logger("querygate.session")
 
 WRITE_BUFFER = 256 * 1024
 """Bytes that may wait for a peer before the other side is no longer read, bytes."""
+LARGE = 32 * 1024
+"""Bytes from which on a piece is written by itself rather than copied."""
 ABANDONED_GRACE = 10.0
 """Seconds that the database gets to finish what a vanished client had started."""
 CLOSE_GRACE = 10.0
@@ -381,15 +383,18 @@ class Session:
     def _write(transport: asyncio.Transport | None, fd: int, pieces: list[Bytes]) -> None:
         if transport is None or transport.is_closing():
             return
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if fd >= 0 and not transport.get_write_buffer_size():
-            # uvloop writes at the end of its turn, when it has read from everybody who had something to say: whoever
-            # was first would wait for all. Without TLS the bytes can go at once.
-            sent = _send_now(fd, data)
-            if sent == len(data):
-                return
-            data = memoryview(data)[sent:]
-        transport.write(data)
+        # uvloop writes at the end of its turn, when it has read from everybody who had something to say: whoever was
+        # first would wait for all. Without TLS the bytes can go at once.
+        at_once = fd >= 0 and not transport.get_write_buffer_size()
+        for data in pieces if len(pieces) == 1 else _put_together(pieces):
+            if at_once:
+                sent = _send_now(fd, data)
+                if sent == len(data):
+                    continue
+                at_once = False
+                transport.write(memoryview(data)[sent:])
+            else:
+                transport.write(data)
 
     def balance(self) -> None:
         """Read from each side only while what comes of it can go somewhere."""
@@ -480,6 +485,23 @@ class Session:
                 self.upstream.close()
         finally:
             self._host.closed(self)
+
+
+def _put_together(pieces: list[Bytes]) -> list[Bytes]:
+    """The same bytes in fewer pieces, as far as that is worth a copy."""
+    found: list[Bytes] = []
+    small: list[Bytes] = []
+    for piece in pieces:
+        if len(piece) < LARGE:
+            small.append(piece)
+            continue
+        if small:
+            found.append(b"".join(small))
+            small = []
+        found.append(piece)
+    if small:
+        found.append(b"".join(small))
+    return found
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -5,7 +5,9 @@ Every position is checked before it is read. Output is written to a buffer that 
 on the size of a masked document has to be known.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy
@@ -18,6 +20,7 @@ MAX_DEPTH = 200
 
 cdef int _MAX_DEPTH = 200
 cdef int _KEPT = 128
+cdef Py_ssize_t _PIECE = 65536
 
 cdef enum:
     PASS = 0
@@ -65,6 +68,15 @@ _SIZES[0xFF] = 0
 _SIZES[0x7F] = 0
 
 
+cdef struct Known:
+    # A field that documents had: its name, which ends with a NUL, and the node for it.
+    const char* name
+    Py_ssize_t size
+    int do
+    PyObject* fields
+
+
+@cython.final
 cdef class Fields:
     """A node of the tree with its children in the order in which documents had them."""
 
@@ -73,10 +85,9 @@ cdef class Fields:
     cdef object cell
     cdef Fields inner
     cdef bint leaf
-    cdef list names
-    cdef list nodes
+    cdef Known* known
     cdef int count
-    cdef int hint
+    cdef list owned
     cdef dict others
     # What every string becomes, or how it is shown in part.
     cdef bint text_constant
@@ -92,11 +103,10 @@ cdef class Fields:
         self.cell = node.cell
         self.inner = None if node.inner is None else _fields(node.inner)
         self.leaf = node.is_leaf
-        self.names = []
-        self.nodes = []
-        self.others = {}
+        self.known = NULL
         self.count = 0
-        self.hint = 0
+        self.owned = []
+        self.others = {}
         self.text_constant = False
         self.text_null = False
         self.text_payload = b""
@@ -112,28 +122,38 @@ cdef class Fields:
             elif self.cell.partial is not None:
                 self.first, self.last, self.run = self.cell.partial
 
-    cdef Fields child(self, const unsigned char* name, Py_ssize_t size):
+    def __dealloc__(self):
+        free(self.known)
+
+    cdef Fields child(self, const unsigned char* name, Py_ssize_t size, int* hint):
+        """The node of a field. ``hint`` is where to begin, and then where the next field is to be expected."""
         cdef int tried, index
         cdef bytes known
         cdef Fields found
         if self.leaf:
             return self
-        index = self.hint
+        index = hint[0]
         for tried in range(self.count):
             if index >= self.count:
                 index = 0
-            known = <bytes>self.names[index]
-            if PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), name, size) == 0:
-                self.hint = index + 1
-                return <Fields>self.nodes[index]
+            if self.known[index].size == size and memcmp(self.known[index].name, name, size) == 0:
+                hint[0] = index + 1
+                return <Fields>self.known[index].fields
             index += 1
         known = PyBytes_FromStringAndSize(<const char*>name, size)
         found = self.others.get(known)
         if found is None:
             found = _fields(self.node.child(known))
             if self.count < _KEPT:
-                self.names.append(known)
-                self.nodes.append(found)
+                if self.known == NULL:
+                    self.known = <Known*>malloc(_KEPT * sizeof(Known))
+                    if self.known == NULL:
+                        raise MemoryError
+                self.owned.append((known, found))
+                self.known[self.count].name = PyBytes_AS_STRING(known)
+                self.known[self.count].size = size
+                self.known[self.count].do = found.do
+                self.known[self.count].fields = <PyObject*>found
                 self.count += 1
             elif len(self.others) < 4096:
                 self.others[known] = found
@@ -148,6 +168,7 @@ cdef Fields _fields(node):
     return <Fields>compiled
 
 
+@cython.final
 cdef class _Output:
     cdef unsigned char* data
     cdef Py_ssize_t size
@@ -167,7 +188,7 @@ cdef class _Output:
     def __dealloc__(self):
         free(self.data)
 
-    cdef int put(self, const unsigned char* data, Py_ssize_t size) except -1:
+    cdef inline int put(self, const unsigned char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t room
         cdef unsigned char* grown
         if self.size + size > self.room:
@@ -192,7 +213,7 @@ cdef int _malformed() except -1:
     raise MaskingError("a document is malformed")
 
 
-cdef Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
+cdef inline Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
     """Bytes of the value that begins at ``start``; it must end before ``end``."""
     cdef Py_ssize_t size = _SIZES[kind]
     cdef int32_t stated
@@ -243,10 +264,11 @@ cdef Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_
 cdef int _document(
     const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, Fields node, int depth, bint array, _Output output
 ) except -1:
-    cdef Py_ssize_t begin, position, end, value, following, mark
-    cdef int kind
+    cdef Py_ssize_t begin, position, end, value, following
+    cdef int kind, do, hint = 0
     cdef int32_t length
     cdef const void* found
+    cdef Known* known
     cdef Fields below
     cdef Py_ssize_t pending
     if depth > _MAX_DEPTH:
@@ -261,20 +283,32 @@ cdef int _document(
     end = stop - 1
     while position < end:
         kind = data[position]
-        found = memchr(data + position + 1, 0, end - position - 1) if end - position > 1 else NULL
-        if kind == 0 or found == NULL:
+        known = node.known + hint
+        if (
+            not array
+            and hint < node.count
+            and end - position > known.size + 1
+            and memcmp(data + position + 1, known.name, known.size + 1) == 0
+            and kind != 0
+        ):
+            # Documents of a collection mostly have the same fields in the same order.
+            hint += 1
+            value = position + known.size + 2
+            do = known.do
+            below = <Fields>known.fields if do != PASS else node
+        else:
+            found = memchr(data + position + 1, 0, end - position - 1) if end - position > 1 else NULL
+            if kind == 0 or found == NULL:
+                _malformed()
+            value = <const unsigned char*>found - data + 1
+            below = node if array else node.child(data + position + 1, value - position - 2, &hint)
+            do = below.do
+        following = value + _SIZES[kind] if _SIZES[kind] >= 0 else value + _size(kind, data, value, end)
+        if following > end:
             _malformed()
-        value = <const unsigned char*>found - data + 1
-        following = value + _size(kind, data, value, end)
-        below = node if array else node.child(data + position + 1, value - position - 2)
-        if below.do != PASS:
-            if below.do == DROP:
-                output.put(data + pending, position - pending)
-                output.masked += 1
-            else:
-                output.put(data + pending, value - pending)
-                mark = output.size - (value - position)
-                _value(kind, data, value, following, below, depth, mark, output)
+        if do != PASS:
+            output.put(data + pending, position - pending)
+            _element(kind, data, position, value, following, below, depth, output)
             pending = following
         position = following
     output.put(data + pending, stop - pending)
@@ -282,6 +316,27 @@ cdef int _document(
         raise MaskingError("a masked document is too long")
     length = <int32_t>(output.size - begin)
     memcpy(output.data + begin, &length, 4)
+    return 0
+
+
+cdef int _element(
+    int kind,
+    const unsigned char* data,
+    Py_ssize_t position,
+    Py_ssize_t value,
+    Py_ssize_t following,
+    Fields node,
+    int depth,
+    _Output output,
+) except -1:
+    """An element that does not just pass."""
+    cdef Py_ssize_t mark
+    if node.do == DROP:
+        output.masked += 1
+    else:
+        mark = output.size
+        output.put(data + position, value - position)
+        _value(kind, data, value, following, node, depth, mark, output)
     return 0
 
 
@@ -392,3 +447,94 @@ def mask_document(bytes data not None, node):
     cdef _Output output = _Output(size + 256)
     _document(<const unsigned char*>PyBytes_AS_STRING(data), 0, size, _fields(node), 0, False, output)
     return PyBytes_FromStringAndSize(<char*>output.data, output.size), output.masked, output.rows
+
+
+cdef Py_ssize_t _whole(const unsigned char* data, Py_ssize_t position, Py_ssize_t size, Py_ssize_t end) except -1:
+    """Where the value of the element at ``position`` begins if all of it is there, otherwise 0."""
+    cdef Py_ssize_t limit = end if end < size else size
+    cdef Py_ssize_t value, after
+    cdef int kind = data[position]
+    cdef const void* found = memchr(data + position + 1, 0, limit - position - 1) if limit - position > 1 else NULL
+    if found != NULL:
+        value = <const unsigned char*>found - data + 1
+        after = _SIZES[kind]
+        if after >= 0:
+            after += value
+        elif after == -2:
+            raise MaskingError("a document has a value of a type that is not known")
+        elif kind == T_REGEX:
+            found = memchr(data + value, 0, limit - value)
+            if found != NULL:
+                after = <const unsigned char*>found - data + 1
+                found = memchr(data + after, 0, limit - after)
+            if found != NULL:
+                after = <const unsigned char*>found - data + 1
+        elif limit - value < 4:
+            found = NULL
+        else:
+            after = value + <Py_ssize_t>_int32(data + value)
+            if after < value:
+                _malformed()
+            if kind == T_STRING or kind == T_CODE or kind == T_SYMBOL:
+                after += 4
+            elif kind == T_BINARY:
+                after += 5
+            elif kind == T_DB_POINTER:
+                after += 16
+        if found != NULL:
+            if after > end:
+                _malformed()
+            return value if after <= size else 0
+    if end <= size:
+        _malformed()
+    return 0
+
+
+@cython.final
+cdef class BatchMask:
+    """Masks results as they come in. ``_documents_reference.BatchMask`` says what each thing is."""
+
+    cdef Fields node
+    cdef _Output output
+    cdef list pieces
+    cdef readonly Py_ssize_t size
+
+    def __cinit__(self, node):
+        self.node = _fields(node)
+        self.output = _Output(_PIECE + 8192)
+        self.pieces = []
+        self.size = 0
+
+    @property
+    def masked(self):
+        return self.output.masked
+
+    def take(self, bytes data not None, Py_ssize_t position, Py_ssize_t end):
+        cdef const unsigned char* raw = <const unsigned char*>PyBytes_AS_STRING(data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), count = 0
+        cdef Py_ssize_t limit = end if end < size else size
+        cdef Py_ssize_t value, following
+        cdef int kind
+        while position < limit:
+            value = _whole(raw, position, size, end)
+            if value == 0:
+                break
+            kind = raw[position]
+            following = value + _size(kind, raw, value, limit)
+            _element(kind, raw, position, value, following, self.node, 2, self.output)
+            position = following
+            count += 1
+            if self.output.size >= _PIECE:
+                self._cut()
+        return position, count
+
+    cdef int _cut(self) except -1:
+        self.pieces.append(PyBytes_FromStringAndSize(<char*>self.output.data, self.output.size))
+        self.size += self.output.size
+        self.output.size = 0
+        return 0
+
+    def results(self):
+        if self.output.size:
+            self._cut()
+        return self.pieces

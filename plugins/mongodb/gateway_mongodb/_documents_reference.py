@@ -9,15 +9,18 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from gateway.errors import MaskingError
+from gateway.errors import MaskingError, RemoteProtocolError
 from gateway_mongodb import cells
 from gateway_mongodb.cells import Cell
 from gateway_mongodb.masks import Do, Node
+from gateway_mongodb.wire._elements_reference import element_size
 
 COMPILED = False
 MAX_DEPTH: Final = 200
 """Levels of documents and arrays; the server's own limit is 180."""
 
+RESULT_DEPTH: Final = 2
+"""Documents around a result: the reply, the cursor, the array."""
 _LENGTH: Final = Struct("<i")
 _SIZES: Final = {
     cells.DOUBLE: 8,
@@ -42,6 +45,48 @@ def mask_document(data: bytes, node: Node) -> tuple[bytes, int, int]:
     walk = _Walk(data)
     walk.document(0, len(data), node, 0)
     return bytes(walk.output), walk.masked, walk.rows
+
+
+class BatchMask:
+    """Masks the results of a reply as they come in. ``size`` is how many bytes they have, once they were asked for."""
+
+    def __init__(self, node: Node) -> None:
+        self.size = 0
+        self._node = node
+        self._walk = _Walk(b"")
+
+    @property
+    def masked(self) -> int:
+        """Masked values so far."""
+        return self._walk.masked
+
+    def take(self, data: bytes, position: int, end: int) -> tuple[int, int]:
+        """Mask what results are whole in ``data[position:]``; their array's closing NUL is at ``end``.
+
+        Returns where the next one begins, and how many they were. Raises ``MaskingError`` where one is malformed, and
+        what a masking function raises; nothing may be sent then.
+        """
+        walk, count = self._walk, 0
+        walk.data = data
+        while position < min(end, len(data)):
+            try:
+                size = element_size(data, position, end)
+            except RemoteProtocolError as error:
+                raise MaskingError("a document is malformed") from error
+            if not size or position + size > len(data):
+                break
+            value = data.index(b"\0", position + 1) + 1
+            following = value + walk.size(data[position], value, min(end, len(data)))
+            walk.element(position, value, following, self._node, RESULT_DEPTH)
+            position = following
+            count += 1
+        walk.data = b""
+        return position, count
+
+    def results(self) -> list[bytes]:
+        """The masked results, in pieces."""
+        self.size = len(self._walk.output)
+        return [bytes(self._walk.output)]
 
 
 class _Walk:
@@ -69,15 +114,19 @@ class _Walk:
             value = name_end + 1
             following = value + self.size(bson_type, value, end)
             below = node if array else node.child(data[position + 1 : name_end])
-            if below.do is Do.DROP:
-                self.masked += 1
-            else:
-                mark = len(output)
-                output += data[position:value]
-                self.value(bson_type, value, following, below, depth, mark)
+            self.element(position, value, following, below, depth)
             position = following
         output.append(0)
         _LENGTH.pack_into(output, begin, len(output) - begin)
+
+    def element(self, position: int, value: int, following: int, node: Node, depth: int) -> None:
+        """An element with its value at ``value``."""
+        if node.do is Do.DROP:
+            self.masked += 1
+        else:
+            mark = len(self.output)
+            self.output += self.data[position:value]
+            self.value(self.data[position], value, following, node, depth, mark)
 
     def value(self, bson_type: int, start: int, stop: int, node: Node, depth: int, mark: int) -> None:
         """A value; ``mark`` is where its type byte is in the output."""

@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any, Final
 import bson
 
 from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec
+from gateway.errors import GatewayError
 from gateway_mongodb.masks import Compiler, Node
-from gateway_mongodb.shapes import Shape
+from gateway_mongodb.shapes import Place, Shape
 from gateway_mongodb.tally import Tally, compile_tally
+from gateway_mongodb.wire.codec import skip_elements
 
 if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
-    from gateway_mongodb._documents_reference import COMPILED, mask_document
+    from gateway_mongodb._documents_reference import COMPILED, BatchMask, mask_document
 else:
     try:
-        from gateway_mongodb._documents import COMPILED, mask_document
+        from gateway_mongodb._documents import COMPILED, BatchMask, mask_document
     except ImportError:
-        from gateway_mongodb._documents_reference import COMPILED, mask_document
+        from gateway_mongodb._documents_reference import COMPILED, BatchMask, mask_document
 
-__all__ = ["COMPILED", "DocumentMask", "compile_mask", "mask_document", "redact_reply"]
+__all__ = ["COMPILED", "BatchMask", "DocumentMask", "MaskedResults", "compile_mask", "mask_document", "redact_reply"]
 
 _SAID: Final = "the database's message about this statement is hidden"
 
@@ -34,10 +36,11 @@ _SAID: Final = "the database's message about this statement is hidden"
 class DocumentMask:
     """How the replies to one command (and to the getMore of its cursor) are masked, and what in them is counted."""
 
-    __slots__ = ("_node", "tally")
+    __slots__ = ("_node", "_result", "tally")
 
-    def __init__(self, node: Node | None, tally: Tally | None = None) -> None:
+    def __init__(self, node: Node | None, tally: Tally | None = None, result: Node | None = None) -> None:
         self._node = node
+        self._result = result
         self.tally = tally
 
     def mask_batch(self, reply: bytes) -> tuple[bytes, int, int]:
@@ -48,6 +51,34 @@ class DocumentMask:
         """
         return (reply, 0, 0) if self._node is None else mask_document(reply, self._node)
 
+    def results(self) -> MaskedResults | None:
+        """For a cursor's results as they come in; None where a reply has to be looked at as a whole."""
+        return None if self._result is None or self.tally is not None else MaskedResults(BatchMask(self._result))
+
+
+class MaskedResults:
+    """The results of one reply, masked as they come in. ``error`` is why nothing of them may be sent, if so."""
+
+    __slots__ = ("_mask", "error")
+
+    def __init__(self, mask: BatchMask) -> None:
+        self._mask = mask
+        self.error: GatewayError | None = None
+
+    def take(self, data: bytes, position: int, end: int) -> tuple[int, int]:
+        """As ``wire.stream.Take``. After an error what follows is jumped over."""
+        if self.error is None:
+            try:
+                return self._mask.take(data, position, end)
+            except GatewayError as error:
+                self.error = error
+        return skip_elements(data, position, end)
+
+    def masked(self) -> tuple[list[bytes], int, int]:
+        """All of them in pieces, the bytes that they have, and the values that were masked."""
+        pieces = self._mask.results()
+        return pieces, self._mask.size, self._mask.masked
+
 
 def compile_mask(
     shape: Shape, plan: MaskingPlan, masking_function: Callable[[MaskSpec], MaskingFunction]
@@ -57,7 +88,12 @@ def compile_mask(
     Raises ``MaskingError`` where plan and shape do not fit, or where the shape cannot be masked at all.
     """
     node, tally = Compiler(plan, masking_function).compile(shape), compile_tally(shape, plan)
-    return None if node is None and tally is None else DocumentMask(node, tally)
+    if node is None and tally is None:
+        return None
+    result = (
+        None if node is None or shape.place is not Place.CURSOR else node.child(b"cursor").child(b"nextBatch").inner
+    )
+    return DocumentMask(node, tally, result)
 
 
 def redact_reply(reply: bytes) -> bytes:

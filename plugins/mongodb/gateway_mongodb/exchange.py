@@ -18,10 +18,11 @@ from gateway.errors import GatewayError, LimitExceeded, LocalProtocolError, Remo
 from gateway.protocol.effects import CatalogChanged, SendDownstream, SendUpstream
 from gateway_mongodb.claims import Claims
 from gateway_mongodb.core import Core
+from gateway_mongodb.documents import MaskedResults
 from gateway_mongodb.errors import error_document
 from gateway_mongodb.limits import acknowledged
 from gateway_mongodb.local import TELLS_TOPOLOGY
-from gateway_mongodb.replies import note, outcome, shown
+from gateway_mongodb.replies import note, outcome, shown, told
 from gateway_mongodb.requests import Request
 from gateway_mongodb.wire.codec import encode, skip_elements
 from gateway_mongodb.wire.compression import compress, decompress
@@ -48,9 +49,11 @@ class Exchange:
         "_buffer",
         "_claims",
         "_core",
+        "_masked",
         "_probe",
         "_probed",
         "_record",
+        "_reply_id",
         "_reply_to",
         "_stream",
     )
@@ -68,7 +71,11 @@ class Exchange:
         self._reply_to = 0
         self._abandoned = False
         self._stream: ReplyStream | None = None
-        """The present reply, where it goes out as it comes, since nobody has to change it."""
+        """The present reply, where it is read as it comes in. It goes out at once, unless it is masked."""
+        self._masked: MaskedResults | None = None
+        """Its results, where they are masked."""
+        self._reply_id = 0
+        """Its id."""
 
     @property
     def running(self) -> bool:
@@ -78,7 +85,7 @@ class Exchange:
     @property
     def may_speak(self) -> bool:
         """Whether the client hears an error: in the middle of a reply there is no room for another one."""
-        return not self._abandoned and self._stream is None
+        return not self._abandoned and (self._stream is None or self._masked is not None)
 
     def ready(self, max_message: int) -> None:
         """The database takes commands."""
@@ -87,7 +94,7 @@ class Exchange:
     def start_over(self) -> None:
         """A new connection to the database: nothing of the old one counts."""
         self._buffer.take_rest()
-        self._stream = None
+        self._stream = self._masked = None
 
     # --- ends ---------------------------------------------------------------------------------------------------
 
@@ -166,38 +173,47 @@ class Exchange:
         while not self._core.closed and self._buffer.next():
             self._reply()
         if self._buffer.awaited > _STREAM_FROM and self._may_stream():
-            self._stream = ReplyStream(self._buffer.awaited, skip_elements)
-            self._pass(self._stream, self._buffer.take_rest())
+            self._pass(self._begin_stream(), self._buffer.take_rest())
+
+    def _may_stream(self) -> bool:
+        """Whether the long reply that is coming in can be dealt with as it comes. Errors are never that long."""
+        request, record, buffer = self._core.current, self._record, self._buffer
+        if (
+            request is None
+            or record is None
+            or buffer.opcode != OP_MSG
+            or buffer.response_to != self._reply_to
+            or request.compressor is not None
+            or request.msg.more_to_come
+            or self._abandoned
+            or record.ruling.allowance is not None
+            or record.ruling.decision.obligations.row_limit is not None
+            or request.name in TELLS_TOPOLOGY
+            or not is_plain(buffer.peek(BODY_AT))
+        ):
+            return False
+        if request.mask is None:
+            return not record.ruling.redact_messages
+        self._masked = request.mask.results()
+        return self._masked is not None
+
+    def _begin_stream(self) -> ReplyStream:
+        buffer, masked = self._buffer, self._masked
+        self._reply_id = buffer.request_id
+        self._stream = ReplyStream(buffer.awaited, skip_elements if masked is None else masked.take)
+        return self._stream
 
     def _pass(self, stream: ReplyStream, data: bytes) -> bytes:
-        """Send on what is of the reply; what is behind it."""
+        """Take what is of the reply, and send it on where it is not masked; what is behind it."""
         left = stream.left
         part, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
         stream.feed(part)
-        self._core.effects.append(SendDownstream(part))
+        if self._masked is None:
+            self._core.effects.append(SendDownstream(part))
         if not stream.left:
-            self._sent_already(stream)
-            self._stream = None
+            self._streamed(stream, self._masked)
+            self._stream = self._masked = None
         return rest
-
-    def _may_stream(self) -> bool:
-        """Whether the long reply that is coming in goes to the client as it is. Errors are never that long."""
-        request, record, buffer = self._core.current, self._record, self._buffer
-        return (
-            request is not None
-            and record is not None
-            and buffer.opcode == OP_MSG
-            and buffer.response_to == self._reply_to
-            and request.mask is None
-            and request.compressor is None
-            and not request.msg.more_to_come
-            and not self._abandoned
-            and not record.ruling.redact_messages
-            and record.ruling.allowance is None
-            and record.ruling.decision.obligations.row_limit is None
-            and request.name not in TELLS_TOPOLOGY
-            and is_plain(buffer.peek(BODY_AT))
-        )
 
     def _reply(self) -> None:
         buffer, request = self._buffer, self._core.current
@@ -262,8 +278,8 @@ class Exchange:
         if self._abandoned:
             core.close()
 
-    def _sent_already(self, stream: ReplyStream) -> None:
-        """The end of a reply that went out as it came: what it said."""
+    def _streamed(self, stream: ReplyStream, masked: MaskedResults | None) -> None:
+        """The end of a reply that was read as it came: what it said."""
         core, request, record = self._core, self._core.current, self._record
         if request is None or record is None:
             raise LocalProtocolError("a reply was streamed to nobody")
@@ -271,13 +287,34 @@ class Exchange:
         scan = scan_reply(body)
         self._note(request, record.ruling, scan, body)
         record.rows = stream.rows or scan.rows or scan.changed
-        record.bytes_out += stream.length - BODY_AT
+        if masked is not None and masked.error is not None:
+            self._cut_off(request, record, scan, masked.error)
+            return
+        pieces = [] if masked is None else self._shown(stream, masked, record, scan, body)
+        record.bytes_out += stream.length - BODY_AT if masked is None else sum(map(len, pieces)) - BODY_AT
         result, code = outcome(record.ruling, scan, body)
         self._record = None
         core.finish(record, result, code)
+        if not self._abandoned:
+            core.effects += [SendDownstream(piece) for piece in pieces]
         self._ended(record.ruling, scan)
-        if scan.topology_version:
+        if masked is None and scan.topology_version:
             core.close(LocalProtocolError("a reply that had to be changed was sent already"))
+
+    def _shown(
+        self, stream: ReplyStream, masked: MaskedResults, record: StatementRecord, scan: ReplyScan, body: bytes
+    ) -> list[bytes]:
+        """A masked reply's message in pieces; ``body`` is without its results."""
+        results, size, record.masked_cells = masked.masked()
+        before, behind = stream.around(size)
+        if results:
+            results[0] = before + results[0]
+            results[-1] += behind
+        pieces = results or [before, behind]
+        if told(record.ruling, scan, body) is body:
+            return pieces
+        whole = told(record.ruling, scan, b"".join(pieces)[BODY_AT:])
+        return [Msg(0, whole).encode(self._reply_id, self._reply_to)]
 
     def _cut_off(self, request: Request, record: StatementRecord, scan: ReplyScan, error: GatewayError) -> None:
         """The reply must not be seen: the client gets an error in its place."""

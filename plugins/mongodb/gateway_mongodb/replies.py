@@ -52,12 +52,7 @@ def note(core: Core, request: Request, ruling: Ruling, scan: ReplyScan, body: by
 
 def shown(core: Core, request: Request, ruling: Ruling, record: StatementRecord, scan: ReplyScan, body: bytes) -> bytes:
     """What the client gets to see of a reply; the very same object where nothing has to change."""
-    if scan.topology_version:
-        body = without(body, frozenset({b"topologyVersion"}))
-    if primary_is_lost(scan, body):
-        body = as_unreachable(body)
-    if ruling.redact_messages and (not scan.ok or scan.has_write_errors):
-        body = _redacted(body)
+    body = told(ruling, scan, body)
     mask, limit = request.mask, ruling.decision.obligations.row_limit
     tally = None if mask is None else mask.tally
     if scan.ok and (limit is not None or ruling.allowance is not None or tally is not None):
@@ -68,6 +63,17 @@ def shown(core: Core, request: Request, ruling: Ruling, record: StatementRecord,
         record.rows = rows or record.rows
     if request.name in TELLS_TOPOLOGY and scan.ok:
         body = encode(without_topology(request.name, decode(body)))
+    return body
+
+
+def told(ruling: Ruling, scan: ReplyScan, body: bytes) -> bytes:
+    """A reply without what is for the gateway alone; the very same object where nothing has to change."""
+    if scan.topology_version:
+        body = without(body, frozenset({b"topologyVersion"}))
+    if primary_is_lost(scan, body):
+        body = as_unreachable(body)
+    if ruling.redact_messages and (not scan.ok or scan.has_write_errors):
+        body = _redacted(body)
     return body
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.masking import ColumnMask, MaskingPlan, MaskSpec, PathMask
-from gateway.errors import MaskingError
+from gateway.errors import MaskingError, RemoteProtocolError
 from gateway.masking.functions import BUILTIN_FUNCTIONS, MaskingFunctions
 from gateway.masking.keys import MaskingKeys
 from gateway_mongodb import _documents_reference as reference
@@ -26,6 +26,8 @@ from gateway_mongodb.abstract import AbstractValue, Computed, Document, Dotted, 
 from gateway_mongodb.documents import compile_mask, redact_reply
 from gateway_mongodb.masks import Compiler, Node
 from gateway_mongodb.shapes import Place, Shape, result_columns
+from gateway_mongodb.wire.messages import BODY_AT, Msg
+from gateway_mongodb.wire.stream import ReplyStream
 
 FUNCTION = MaskingFunctions(BUILTIN_FUNCTIONS, MaskingKeys(b"k" * 32))
 STORED = collection("shop", "customers")
@@ -309,6 +311,71 @@ def test_any_documents_come_out_alike_and_readable(batch: list[dict[str, Any]]) 
     assert rows == len(batch)
     found = bson.decode(output)["cursor"]["nextBatch"]
     assert [list(document) for document in found] == [list(document) for document in batch]
+
+
+# --- piece by piece ---------------------------------------------------------------------------------------------------
+
+
+def in_pieces(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, int, int]:
+    """As ``mask_document``, for a reply that comes in pieces of ``size`` bytes."""
+    result = node.child(b"cursor").child(b"nextBatch").inner
+    assert result is not None
+    mask = kernel.BatchMask(result)
+    stream = ReplyStream(len(message), mask.take)
+    for at in range(0, len(message), size):
+        stream.feed(message[at : at + size])
+    results = b"".join(mask.results())
+    before, behind = stream.around(mask.size)
+    return (before + results + behind)[BODY_AT:], mask.masked, stream.rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("a s l doc 1".split()), VALUES, max_size=5)), st.integers(1, 400))
+def test_results_masked_piece_by_piece_are_those_of_the_whole_reply(batch: list[dict[str, Any]], size: int) -> None:
+    reply = {"cursor": {"nextBatch": batch, "id": Int64(1), "ns": "shop.customers"}, "ok": 1.0, "doc": {"s": "kept"}}
+    body, node = bson.encode(reply), tree(MASKS)
+    expected, message = both(body, node), Msg(0, body).encode(1, 2)
+    assert in_pieces(reference, message, node, size) == expected
+    assert in_pieces(documents, message, node, size) == expected
+
+
+def test_many_results_come_out_in_pieces_that_fit_together() -> None:
+    batch = [
+        {"_id": number, "s": "x" * (number % 300), "big": b"x" * 100_000 if number == 77 else b""}
+        for number in range(2000)
+    ]
+    body, node = bson.encode({"cursor": {"nextBatch": batch, "id": Int64(1)}, "ok": 1.0}), tree(MASKS)
+    message = Msg(0, body).encode(1, 2)
+    for size in (10_000, 70_000, 1_000_000):
+        assert in_pieces(documents, message, node, size) == both(body, node)
+
+
+def test_pieces_that_were_tampered_with_end_alike_in_both_kernels() -> None:
+    rng = random.Random(8)
+    node = tree(MASKS)
+    whole = Msg(0, bson.encode({"cursor": {"nextBatch": [SAMPLE, {"s": "x"}], "id": Int64(0)}, "ok": 1.0})).encode(1, 2)
+    refused = 0
+    for _ in range(4000):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            position = rng.randrange(BODY_AT + 4, len(data) - 4)
+            if rng.random() < 0.5:
+                data[position] = rng.randrange(256)
+            else:
+                struct.pack_into("<i", data, position, rng.choice((-1, 0, 4, 5, 1 << 30, 255)))
+        found = [_tried(kernel, bytes(data), node, rng.choice((1, 30, 10_000))) for kernel in (reference, documents)]
+        assert found[0] == found[1]
+        refused += found[0] is None
+        if found[0] is not None and not isinstance(unbroken := _verdict(reference, bytes(data[BODY_AT:]), node), str):
+            assert found[0] == unbroken
+    assert refused > 1000
+
+
+def _tried(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, int, int] | None:
+    try:
+        return in_pieces(kernel, message, node, size)
+    except (MaskingError, RemoteProtocolError):
+        return None
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bson
@@ -11,21 +12,26 @@ from bson import Binary, Int64
 from gateway.domain.audit import Outcome
 from gateway.domain.decision import Decision, Obligations
 from gateway.domain.decision import Effect as PolicyEffect
+from gateway.domain.masking import ColumnMask, MaskingPlan, MaskSpec, PathMask, ResultColumn
 from gateway.domain.principal import Principal
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.ruling import Ruling
 from gateway.errors import AccessDenied, RemoteProtocolError
+from gateway.masking.functions import BUILTIN_FUNCTIONS, MaskingFunctions
+from gateway.masking.keys import MaskingKeys
 from gateway.protocol.adapter import Limits, Opened, RelaySettings, State, UpstreamHandle
-from gateway.protocol.effects import AskRuling, Close, Effect, Record, SendDownstream, SendUpstream
+from gateway.protocol.effects import AskPlan, AskRuling, Close, Effect, Record, SendDownstream, SendUpstream
+from gateway_mongodb.catalog import Collection, MongoCatalog
 from gateway_mongodb.core import Core
 from gateway_mongodb.errors import CURSOR_NOT_FOUND
 from gateway_mongodb.execution import Execution
 from gateway_mongodb.requests import read_request
 from gateway_mongodb.shared import Shared
 from gateway_mongodb.wire.framing import FrameBuffer
-from gateway_mongodb.wire.messages import Msg, MsgFlag, decode_msg
+from gateway_mongodb.wire.messages import BODY_AT, Msg, MsgFlag, decode_msg
 
 EPOCH = object()
+CATALOG = MongoCatalog([Collection("shop", "t", paths={"_id": "int", "filler": "string"})])
 
 
 class Book:
@@ -55,7 +61,7 @@ class Session:
             resolve_resource=lambda _: True,
             now=lambda: 0,
             random=bytes,
-            masking_function=lambda _: pytest.fail("nothing is masked"),
+            masking_function=MaskingFunctions(BUILTIN_FUNCTIONS, MaskingKeys(b"k" * 32)),
             limits=Limits(),
         )
         self.core = Core(settings, shared or Shared())
@@ -65,7 +71,7 @@ class Session:
             credentials=UpstreamCredentials("gateway", "secret"),
             database="docs",
             handle=UpstreamHandle(tls=False),
-            catalog=lambda: None,
+            catalog=lambda: CATALOG,
             rulings=Book(),
         )
         self.core.resource, self.core.owner = "docs", who
@@ -73,6 +79,16 @@ class Session:
         self.execution = Execution(self.core)
         self.refuse = False
         self.obligations = Obligations()
+        self.masks: dict[str, str] = {}
+        """Masking functions by path."""
+
+    def plan(self, columns: Sequence[ResultColumn]) -> MaskingPlan:
+        """What is masked in results."""
+        below = tuple(
+            PathMask(tuple(path.split(".")), ColumnMask(MaskSpec(function, ()), frozenset({"pii"})))
+            for path, function in self.masks.items()
+        )
+        return MaskingPlan(tuple(None for _ in columns), tuple(below for _ in columns))
 
     def ask(self, command: dict[str, Any], *, flags: int = 0, number: int = 7) -> list[Effect]:
         """The client sends a command; what comes of it."""
@@ -80,16 +96,19 @@ class Session:
         buffer.feed(Msg(flags, bson.encode({**command, "$db": "shop"})).encode(number))
         assert buffer.next()
         self.execution.handle(read_request(buffer))
-        while isinstance(self.core.ask, AskRuling):
+        while isinstance(self.core.ask, AskRuling | AskPlan):
             ask, self.core.ask = self.core.ask, None
+            if isinstance(ask, AskPlan):
+                self.execution.answered(ask, self.plan(ask.columns))
+                continue
             assert ask.facts is not None
             effect = PolicyEffect.DENY if self.refuse else PolicyEffect.ALLOW
             ruling = Ruling(
                 decision=Decision(effect, "", obligations=self.obligations),
                 analysis=ask.facts,
                 refusal=AccessDenied("no") if self.refuse else None,
-                masked=False,
-                redact_messages=False,
+                masked=bool(self.masks),
+                redact_messages=bool(self.masks),
                 intent=False,
                 epoch=EPOCH,
             )
@@ -170,6 +189,106 @@ def test_what_is_more_than_a_body_is_sent_when_it_has_been_looked_at() -> None:
     with pytest.raises(RemoteProtocolError):
         session.answer(bytes(plain[:200_000]))
     assert sent_down(session.take()) == b""
+
+
+# --- long replies under masks -----------------------------------------------------------------------------------------
+
+
+def masked_session() -> Session:
+    session = Session()
+    session.masks = {"filler": "redact"}
+    assert sent_up(session.ask({"find": "t", "filter": {}}))
+    return session
+
+
+def pieces(message: bytes, size: int) -> list[bytes]:
+    return [message[at : at + size] for at in range(0, len(message), size)]
+
+
+@pytest.mark.parametrize("size", [21, 97, 4_096, 200_000, 10_000_000])
+def test_a_masked_reply_is_the_same_however_it_came(size: int) -> None:
+    message = reply({**batch(300, size=1_000), "$clusterTime": {"t": 1}})
+    expected = batch(300)
+    for document in expected["cursor"]["firstBatch"]:
+        document["filler"] = "****"
+    session = masked_session()
+    effects = session.answer(*pieces(message, size))
+    assert sent_down(effects) == reply({**expected, "$clusterTime": {"t": 1}})
+    (record,) = [effect.record for effect in effects if isinstance(effect, Record)]
+    assert (record.outcome, record.rows, record.masked_cells) == (Outcome.SUCCESS, 300, 300)
+    assert record.bytes_out == len(sent_down(effects)) - BODY_AT
+    assert session.execution.idle
+
+
+def test_nothing_of_a_masked_reply_goes_out_before_its_end() -> None:
+    message = reply(batch(300, size=1_000))
+    session = masked_session()
+    assert sent_down(session.answer(*pieces(message[:-1], 50_000))) == b""
+    # The session ends in the middle, and whoever waits is told why.
+    session.execution.fail(AccessDenied("over"))
+    effects = session.take()
+    assert body(sent_down(effects))["ok"] == 0
+    assert records(effects) == [(Outcome.LOST, 0)]
+
+
+@pytest.mark.parametrize("size", [1_000, 60_000, 10_000_000])
+@pytest.mark.parametrize("bad", [0, 150, 299])
+def test_a_result_that_cannot_be_masked_costs_the_whole_reply(bad: int, size: int) -> None:
+    documents = batch(300, size=1_000)
+    documents["cursor"]["firstBatch"][bad]["filler"] = "unmistakable" + "x" * 988
+    documents["cursor"]["id"] = Int64(99)
+    message = bytearray(reply(documents))
+    # The text does not end where it says.
+    message[message.index(b"unmistakable") + 1_000] = 1
+    session = masked_session()
+    effects = session.answer(*pieces(bytes(message), size))
+    error = sent_down(effects)
+    assert body(error)["ok"] == 0
+    assert b"xxxx" not in error
+    assert records(effects) == [(Outcome.FAILURE, 300)]
+    killed = sent_up(effects)
+    assert body(killed) == {"killCursors": "t", "cursors": [99], "$db": "shop"}
+    session.ask({"find": "t", "filter": {}})
+    assert body(sent_down(session.answer(reply(batch(1)))))["ok"] == 1
+
+
+@pytest.mark.parametrize("size", [1_000, 60_000])
+def test_lengths_that_lie_in_a_masked_reply_end_the_session(size: int) -> None:
+    message = bytearray(reply(batch(300, size=1_000)))
+    at = message.index(b"\x03299\0") + 5
+    message[at : at + 4] = (1 << 30).to_bytes(4, "little")
+    session = masked_session()
+    with pytest.raises(RemoteProtocolError):
+        session.answer(*pieces(bytes(message), size))
+    assert sent_down(session.take()) == b""
+
+
+def test_what_is_for_the_gateway_alone_is_taken_out_of_a_masked_reply() -> None:
+    whole = batch(300, size=1_000) | {
+        "topologyVersion": {"counter": Int64(1)},
+        "writeConcernError": {"code": 64, "errmsg": "about a stored value"},
+    }
+    session = masked_session()
+    effects = session.answer(*pieces(reply(whole), 50_000))
+    shown = body(sent_down(effects))
+    assert {document["filler"] for document in shown["cursor"]["firstBatch"]} == {"****"}
+    assert "topologyVersion" not in shown
+    assert "stored value" not in str(shown["writeConcernError"])
+    assert [outcome for outcome, _ in records(effects)] == [Outcome.FAILURE]
+
+
+def test_a_cursor_is_read_on_under_its_mask() -> None:
+    session = masked_session()
+    session.answer(reply(batch(3, cursor=99)))
+    session.ask({"getMore": Int64(99), "collection": "t"})
+    found = {"nextBatch": batch(300, size=1_000)["cursor"]["firstBatch"], "id": Int64(0), "ns": "shop.t"}
+    effects = session.answer(*pieces(reply({"cursor": found, "ok": 1.0}), 100_000))
+    assert {document["filler"] for document in body(sent_down(effects))["cursor"]["nextBatch"]} == {"****"}
+    effects = session.ask({"getMore": Int64(99), "collection": "t"})
+    assert body(sent_down(effects))["code"] == CURSOR_NOT_FOUND.number
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_limited_reply_waits_and_is_cut() -> None:

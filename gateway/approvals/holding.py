@@ -27,12 +27,14 @@ from gateway.domain.approval import (
     StatementSummary,
     Subject,
 )
+from gateway.domain.audit import StatementRecord
 from gateway.domain.statement import ObjectRef, Predicate, StatementFacts
 from gateway.errors import StatementCancelled
 from gateway.protocol.adapter import Exchange, ProtocolAdapter, UpstreamHandle
 from gateway.protocol.effects import ApprovalPending, AskApproval
 from gateway.protocol.optional import Estimator
 from gateway.server.upstream import Upstreams
+from gateway.sql.credentials import readable
 
 _log = structlog.get_logger("querygate.approvals")
 
@@ -97,12 +99,13 @@ class Holder:
         """Groups that a principal belongs to on a resource for the time being."""
         return self._desk.granted_groups(principal, resource)
 
-    def ran(self, session_id: str, text: str) -> None:
+    def ran(self, session_id: str, record: StatementRecord) -> None:
         """A session has run a statement: an approver of a later one may want to know."""
         before = self._before.get(session_id)
         if before is None:
             before = self._before[session_id] = deque(maxlen=_STATEMENTS_BEFORE)
-        before.append(text[:_SHOWN_BEFORE])
+        # At once, since a text that was cut no longer shows what its values are for.
+        before.append(readable(record.text, record.ruling.analysis)[0][:_SHOWN_BEFORE])
 
     async def obtain(self, scope: Scope, ask: AskApproval, tell: Callable[[ApprovalPending], None]) -> ApprovalNote:
         """Return when the execution may go on. Raises ``GatewayError`` where it may not."""
@@ -229,10 +232,11 @@ class Holder:
         for facts in statements:
             for column in facts.columns_read | facts.columns_written:
                 labels |= scope.database.labels_of(column)
+        text, normalised = readable(record.text, analysis)
         return StatementSummary(
-            text=record.text[:MAX_SHOWN],
+            text=text[:MAX_SHOWN],
             fingerprint=analysis.fingerprint,
-            normalised=analysis.normalised[:MAX_SHOWN],
+            normalised=normalised[:MAX_SHOWN],
             actions=tuple(sorted(action.value for action in analysis.actions)),
             reads=_names(facts.objects_read for facts in statements),
             writes=_names(facts.objects_written for facts in statements),

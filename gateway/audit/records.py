@@ -26,7 +26,9 @@ from gateway.audit.redact import hash_literal, redact_text
 from gateway.domain.audit import BoundValue, BoundValues, StatementRecord
 from gateway.domain.literals import Literals
 from gateway.domain.recorded import Shared
+from gateway.domain.statement import Action, Analysis
 from gateway.errors import ConfigurationError
+from gateway.sql.credentials import HIDDEN, about_rows, conceal, holds_login
 
 _SHORT_TEXT: Final = 24
 """Characters up to which a text takes no more than the reference to it."""
@@ -36,6 +38,8 @@ _MAX_VALUE: Final = 4096
 """Characters kept of one bound value."""
 _MAX_VALUES: Final = 1000
 """Bound values kept of one execution."""
+
+_CALLS: Final = frozenset({Action.CALL})
 
 _encode: Final = msgspec.json.Encoder().encode
 # Looking a member up at its class costs a fifth of a microsecond.
@@ -111,16 +115,20 @@ class RecordEncoder:
         remember = False
         # What ran last under the ruling is likely to run next: an outcome after its intent, a prepared statement.
         if text == audit.text and audit.text_segment is self._segment:
-            text, text_number = "", audit.text_number
+            text, text_number, concealed = "", audit.text_number, audit.concealed
         else:
             remember = _SHORT_TEXT < len(text) < _LONG_TEXT
-            if mode is not _KEEP:
+            shown = conceal(text, record.ruling.analysis)
+            concealed = shown is not None
+            if shown is not None:
+                text = shown
+            elif mode is not _KEEP:
                 text = self._redacted(record, mode)
             if len(text) > self._max_text:
                 whole = text.encode("utf-8", "surrogatepass")
                 cut = Cut(len(whole), hashlib.sha256(whole).hexdigest())
                 text = text[: self._max_text]
-        bound = record.bound
+        bound = None if concealed or mode is _DROP else record.bound
         execution = Execution(
             sequence,
             record.id,
@@ -136,7 +144,7 @@ class RecordEncoder:
             record.bytes_out,
             record.masked_cells,
             record.parameters,
-            _UNSET if bound is None or mode is _DROP else self._shown(bound, mode),
+            _UNSET if bound is None else self._shown(bound, mode, record.ruling.analysis),
             record.intent,
             cut,
             record.approval,
@@ -147,12 +155,16 @@ class RecordEncoder:
             line = _encode(_cleaned(execution))
         if remember:
             audit.text, audit.text_number, audit.text_segment = record.text, sequence, self._segment
+            audit.concealed = concealed
         return line
 
-    def _shown(self, bound: BoundValues, mode: Literals) -> tuple[BoundValue, ...]:
+    def _shown(self, bound: BoundValues, mode: Literals, analysis: Analysis) -> tuple[BoundValue, ...]:
         values = bound.values()
         if len(values) > _MAX_VALUES:
             values = values[:_MAX_VALUES]
+        if not analysis.actions.isdisjoint(_CALLS) or not about_rows(analysis):
+            # Not a value of a row, or not surely: a connection string that a function gets.
+            values = tuple([HIDDEN if holds_login(value) else value for value in values])
         if mode is _KEEP:
             return tuple([_bounded(value) for value in values])
         key = self._settings.literal_key

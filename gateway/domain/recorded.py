@@ -10,7 +10,7 @@ class Shared:
     and ``body`` is the log's own note of where it did so: one object belongs to one log, and is used under its lock.
     """
 
-    __slots__ = ("body", "kind", "number", "segment", "text", "text_number", "text_segment")
+    __slots__ = ("body", "concealed", "kind", "number", "segment", "text", "text_number", "text_segment")
 
     def __init__(self, kind: str = "", body: bytes = b"") -> None:
         self.kind = kind
@@ -23,5 +23,7 @@ class Shared:
         """Its event number there."""
         self.text = ""
         """Of a ruling: the text that ran last. One that comes again is written once, too."""
+        self.concealed = False
+        """Whether values of that text were hidden since one may be a credential."""
         self.text_segment: object = None
         self.text_number = 0

@@ -184,6 +184,8 @@ class Analysis:
     """Hex digest of the text with literals, comments and spacing normalised; equal for alike statements."""
     normalised: str = ""
     """The text with literals replaced by ``?``, for logs that must not hold values."""
+    credentials_left_out: bool = False
+    """A promise: the text that the audit is given holds no password or key, its protocol has left them out."""
 
     actions: frozenset[Action] = field(init=False)
     session_effects: frozenset[SessionEffect] = field(init=False)

@@ -112,7 +112,7 @@ class Approvals(Protocol):
     def session_ended(self, session_id: str) -> None:
         """A session is over."""
 
-    def ran(self, session_id: str, text: str) -> None:
+    def ran(self, session_id: str, record: StatementRecord) -> None:
         """A session has run a statement."""
 
     def granted_groups(self, principal: str, resource: str) -> frozenset[str]:
@@ -467,7 +467,7 @@ class Gateway:
         if self.metrics is not None and session.resource is not None:
             self.metrics.observe(session.resource.name, session.resource.protocol, record)
         if self._remembers and self._approvals is not None:
-            self._approvals.ran(session.id, record.text)
+            self._approvals.ran(session.id, record)
 
     def approval_given_up(self, session: Session) -> None:
         """Nobody waits for the session's held statement any more."""

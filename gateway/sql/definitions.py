@@ -47,7 +47,8 @@ def _object_kind(reader: Reader) -> tuple[str, bool]:
     while reader.word() in _NOISE:
         temporary = temporary or reader.word() in ("temp", "temporary")
         reader.next()
-    kind = reader.next().value
+    kind = reader.word()
+    reader.next()
     if kind == "materialized" and reader.take("view"):
         kind = "view"
     elif kind == "foreign" and reader.take("table"):

@@ -220,7 +220,8 @@ def drop(reader: MySqlReader) -> Found:
     """DROP …."""
     reader.next()
     reader.take("temporary")
-    kind = reader.next().value
+    kind = reader.word()
+    reader.next()
     walk = reader.walk()
     actions = {Action.DROP}
     if kind == "tables":

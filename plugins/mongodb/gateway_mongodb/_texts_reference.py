@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bson import json_util
 
-from gateway_mongodb.commands import SECRET
+from gateway_mongodb.commands import OF_ACCOUNTS, SECRET
 from gateway_mongodb.wire.codec import decode, document_size, elements
 
 COMPILED: Final = False
@@ -20,17 +20,27 @@ _JSON: Final = json_util.RELAXED_JSON_OPTIONS
 
 
 def command_text(body: bytes, sequences: Sequence[tuple[str, bytes]] = ()) -> str:
-    """A command as relaxed Extended JSON without its envelope; of a command with secrets only the name.
+    """A command as relaxed Extended JSON without its envelope; of a command with secrets what ``secret_text`` shows.
 
     ``sequences`` are the names and raw documents of sections of kind 1. ``RemoteProtocolError`` for malformed BSON.
     """
     name = next((name.decode("utf-8", "replace") for _, name, _, _ in elements(body, 0, len(body))), "")
     if name.lower() in SECRETS:
-        return json_util.dumps({name: "***"}, json_options=_JSON)
+        return secret_text(name, decode(body))
     shown = {key: value for key, value in decode(body).items() if key not in LEFT_OUT}
     for key, data in sequences:
         shown[key] = [decode(document) for document in _split(data)]
     return json_util.dumps(shown, json_options=_JSON)
+
+
+def secret_text(name: str, command: Mapping[str, object]) -> str:
+    """What may be told of a command with secrets: its name; of one that makes an account also whose, and its roles."""
+    account = command.get(name)
+    if name.lower() not in ("createuser", "updateuser") or not isinstance(account, str):
+        return json_util.dumps({name: "***"}, json_options=_JSON)
+    shown = {name: account} | {key: value for key, value in command.items() if key in OF_ACCOUNTS}
+    hidden = {key: "***" for key in command if key not in shown and key not in LEFT_OUT}
+    return json_util.dumps(shown | hidden, json_options=_JSON)
 
 
 def value_text(document: bytes) -> str:

@@ -150,4 +150,13 @@ SECRET: Final = frozenset(
     for name in """saslStart saslContinue authenticate getnonce createUser updateUser copydbsaslstart copydbgetnonce
     copydb""".split()
 )
-"""Commands of which no text shows more than the name."""
+"""Commands of which no text shows more than the name; of an account, also what ``OF_ACCOUNTS`` names."""
+
+OF_ACCOUNTS: Final = frozenset("roles mechanisms authenticationRestrictions digestPassword".split())
+"""Fields of createUser and updateUser that hold nothing secret, and that an approver has to see."""
+
+ON_DOCUMENTS: Final = frozenset(
+    """find aggregate count distinct getmore mapreduce insert update delete findandmodify bulkwrite createindexes
+    collmod create""".split()
+)
+"""Commands in which a field that is called as a password is one of the documents': labels are there to protect it."""

@@ -9,7 +9,7 @@ from gateway.domain.ruling import Ruling
 from gateway.errors import RemoteProtocolError, UnsupportedFeature
 from gateway_mongodb.cursors import Cursor
 from gateway_mongodb.documents import DocumentMask
-from gateway_mongodb.texts import command_text
+from gateway_mongodb.texts import shown_text
 from gateway_mongodb.wire.codec import decode, without
 from gateway_mongodb.wire.compression import Compressor, compress, decompress
 from gateway_mongodb.wire.framing import FrameBuffer
@@ -116,7 +116,7 @@ class Request:
     def described(self) -> str:
         """The text for the audit and for who approves."""
         if self.text is None:
-            self.text = command_text(self.msg.body, self.sequences())
+            self.text = shown_text(self.msg.body, self.sequences())
         return self.text
 
     def replace_body(self, body: bytes) -> None:

@@ -26,7 +26,10 @@ def analyse_command(command: Command, database: str, catalog: CatalogView | None
         normalised = normalised_text(command)
     except (RecursionError, TypeError, ValueError):
         normalised = facts.kind
-    return Analysis((facts,), fingerprint=fingerprint(database, normalised), normalised=normalised)
+    # Of the text, see ``texts.shown_text``; here, values are left out anyway.
+    return Analysis(
+        (facts,), fingerprint=fingerprint(database, normalised), normalised=normalised, credentials_left_out=True
+    )
 
 
 def result_shape(command: Command, database: str, catalog: CatalogView | None) -> Shape:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import json_util
 
-from gateway_mongodb._texts_reference import LEFT_OUT
-from gateway_mongodb.commands import SECRET
+from gateway_mongodb._texts_reference import LEFT_OUT, secret_text
+from gateway_mongodb.commands import ON_DOCUMENTS, SECRET
+from gateway_mongodb.wire.codec import decode
 
 if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
     from gateway_mongodb._texts_reference import COMPILED, command_text
@@ -21,7 +22,7 @@ else:
     except ImportError:
         from gateway_mongodb._texts_reference import COMPILED, command_text
 
-__all__ = ["COMPILED", "command_text", "fingerprint", "normalised_text"]
+__all__ = ["COMPILED", "command_text", "fingerprint", "normalised_text", "shown_text"]
 
 
 class _Part(Enum):
@@ -66,6 +67,35 @@ _NAMES: Final = {
 }
 """The same in stages and expressions, by operator."""
 _JSON: Final = json_util.RELAXED_JSON_OPTIONS
+
+
+_EXPLAIN: Final = b"\x03explain\0"
+_PASSWORDS: Final = tuple(b"\x02%b\0" % name for name in (b"pwd", b"password", b"passwd", b"passphrase", b"secret"))
+"""How a field that holds a password as a text begins in BSON."""
+
+
+def shown_text(body: bytes, sequences: Sequence[tuple[str, bytes]] = ()) -> str:
+    """The command's text as the audit and an approver may have it: without credentials.
+
+    A command that is explained is like one that runs. One that is not about documents and holds a field that is called
+    as a password (a misspelt createUser) tells no more than its name.
+    """
+    if body.startswith(_EXPLAIN, 4) or _holds_password(body, sequences):
+        command = decode(body)
+        name = str(next(iter(command)))
+        explained = command[name]
+        inner = next(iter(explained), "") if isinstance(explained, Mapping) else ""
+        ran = str(inner or name).lower()
+        if ran in SECRET or (ran not in ON_DOCUMENTS and _holds_password(body, sequences)):
+            return secret_text(name, command)
+    return command_text(body, sequences)
+
+
+def _holds_password(body: bytes, sequences: Sequence[tuple[str, bytes]]) -> bool:
+    for field in _PASSWORDS:
+        if field in body:
+            return True
+    return any(field in data for _, data in sequences for field in _PASSWORDS)
 
 
 def normalised_text(command: Mapping[str, Any]) -> str:

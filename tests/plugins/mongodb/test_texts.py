@@ -49,8 +49,36 @@ def test_the_envelope_is_left_out_and_sequences_are_put_in() -> None:
 
 
 def test_of_commands_with_secrets_only_the_name_is_told() -> None:
-    assert text({"createUser": "u", "pwd": "hunter2", "$db": "admin"}) == '{"createUser": "***"}'
     assert text({"SASLSTART": 1, "payload": b"hunter2"}, {"x": [{"p": "hunter2"}]}) == '{"SASLSTART": "***"}'
+    assert text({"createUser": {"pwd": "hunter2"}, "pwd": "hunter2"}) == '{"createUser": "***"}'
+
+
+def test_of_an_account_it_is_told_whose_it_is_and_what_it_may() -> None:
+    command = {"createUser": "u", "pwd": "hunter2", "roles": ["root"], "customData": {"x": "hunter2"}, "$db": "admin"}
+    told = text(command)
+    assert told == '{"createUser": "u", "roles": ["root"], "pwd": "***", "customData": "***"}'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {"explain": {"createUser": "u", "pwd": "hunter2"}},
+        {"explain": {"saslStart": 1, "payload": "hunter2"}},
+        {"creatUser": "u", "pwd": "hunter2"},
+        {"setParameter": 1, "nested": [{"password": "hunter2"}]},
+    ],
+)
+def test_a_password_is_not_told_of_a_command_that_is_not_about_documents(command: dict[str, Any]) -> None:
+    assert "hunter2" not in texts.shown_text(bson.encode(command))
+    assert "hunter2" not in texts.normalised_text(command)
+
+
+def test_a_field_of_documents_that_is_called_as_a_password_is_one_of_the_users() -> None:
+    for command in ({"find": "c", "filter": {"pwd": "x"}}, {"explain": {"count": "c", "query": {"password": "x"}}}):
+        assert texts.shown_text(bson.encode(command)) == text(command)
+    told = texts.shown_text(bson.encode({"insert": "c"}), [("documents", bson.encode({"pwd": "x"}))])
+    assert told == text({"insert": "c"}, {"documents": [{"pwd": "x"}]})
+    assert "hunter2" not in texts.shown_text(bson.encode({"unknown": 1}), [("x", bson.encode({"pwd": "hunter2"}))])
 
 
 def test_malformed_bytes_are_refused_by_both_alike() -> None:

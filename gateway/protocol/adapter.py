@@ -64,6 +64,14 @@ returns its result. Raises ``UpstreamError`` where the upstream refuses. ``b""``
 
 
 @dataclass(frozen=True, slots=True)
+class Farewell:
+    """The result of an exchange that ends with a word to which there is no answer: nobody waits for one."""
+
+    result: object
+    word: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamHandle:
     """How an upstream connection came to be, as far as authentication needs it."""
 

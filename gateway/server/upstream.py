@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from gateway.domain.resource import Resource, UpstreamCredentials, UpstreamTls
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from gateway.protocol.adapter import CatalogView, Exchange, Preamble, ProtocolAdapter, UpstreamHandle
+from gateway.protocol.adapter import CatalogView, Exchange, Farewell, Preamble, ProtocolAdapter, UpstreamHandle
 from gateway.protocol.optional import CancelsByExchange, FollowsPrimary, ServerSpeaksFirst
 from gateway.server.sockets import keep_alive, negotiate
 from gateway.server.tls import client_context
@@ -34,6 +34,8 @@ LOCATE_TIMEOUT = 2.0
 """Seconds for one server to say where the primary is."""
 PRIMARY_MEMORY = 1.0
 """Seconds that a primary is believed to be where it was."""
+PARTING_TIMEOUT = 10.0
+"""Seconds that a server gets to take the last word of an exchange."""
 CANCEL_TIMEOUT = 5.0
 """Seconds to wait for the database to take a cancel request."""
 
@@ -200,12 +202,13 @@ class Upstreams:
                     # In a thread: reading thousands of tables out of an answer takes a while, and sessions go on.
                     done, step = await asyncio.to_thread(_step, exchange, data)
                     if done:
-                        return step
+                        return _parted(transport, step)
                     output = step
         except TimeoutError as error:
             raise UpstreamTimeout(f"{doing} of resource {resource.name} took too long") from error
         finally:
-            transport.abort()
+            if not transport.is_closing():
+                transport.abort()
 
     async def cancel(
         self, resource: Resource, adapter: ProtocolAdapter, key: bytes, credentials: UpstreamCredentials
@@ -261,6 +264,16 @@ async def _open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) ->
         else:
             return sock
     raise failure or OSError(f"no address for {host}")
+
+
+def _parted(transport: asyncio.Transport, result: object) -> object:
+    """The result, after the last word that came with it: a server may take its time to hang up on that."""
+    if not isinstance(result, Farewell):
+        return result
+    transport.write(result.word)
+    transport.close()
+    asyncio.get_running_loop().call_later(PARTING_TIMEOUT, transport.abort)
+    return result.result
 
 
 def _step(exchange: Exchange, data: bytes) -> tuple[bool, Any]:

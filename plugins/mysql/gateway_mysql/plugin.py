@@ -15,6 +15,7 @@ from gateway.errors import RemoteProtocolError, UpstreamError
 from gateway.protocol.adapter import (
     CatalogView,
     Exchange,
+    Farewell,
     Preamble,
     ReadExactly,
     RelaySettings,
@@ -28,13 +29,13 @@ from gateway.sql.catalog import Catalog
 from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_MYSQL_RESOLUTION, MySqlResolution
 from gateway_mysql.catalog import CATALOG_QUERIES, build_catalog
+from gateway_mysql.core import QUIT_COMMAND
 from gateway_mysql.known import KnownServers
 from gateway_mysql.options import UpstreamOptions
 from gateway_mysql.relay import MySqlRelay
 from gateway_mysql.sampling import sample
 from gateway_mysql.session import PROBE, read_probe
 from gateway_mysql.wire.capabilities import Capability, asked, offered
-from gateway_mysql.wire.commands import Command
 from gateway_mysql.wire.handshake import MAX_LOGIN_PAYLOAD, Greeting, SslRequest, fresh_nonce
 from gateway_mysql.wire.messages import ERR, Err, Status
 from gateway_mysql.wire.packets import HEADER, packet
@@ -129,10 +130,10 @@ class MySqlAdapter:
 
     def _meet(
         self, resource: Resource, credentials: UpstreamCredentials, handle: UpstreamHandle
-    ) -> Generator[bytes, bytes, None]:
+    ) -> Generator[bytes, bytes, Farewell]:
         login = yield from _log_in(credentials, handle)
         self._servers.met(resource.name, login.greeting)
-        yield packet(bytes((Command.QUIT,)), 0)
+        return Farewell(None, QUIT_COMMAND)
 
     def introspect(
         self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
@@ -142,13 +143,12 @@ class MySqlAdapter:
 
     def _introspect(
         self, resource: Resource, credentials: UpstreamCredentials, handle: UpstreamHandle
-    ) -> Generator[bytes, bytes, Catalog]:
+    ) -> Generator[bytes, bytes, Farewell]:
         login = yield from _log_in(credentials, handle)
         self._servers.met(resource.name, login.greeting)
         results = yield from run_queries((*_READING, *CATALOG_QUERIES), login.capabilities)
         catalog = build_catalog(results[len(_READING) :])
-        yield packet(bytes((Command.QUIT,)), 0)
-        return catalog
+        return Farewell(catalog, QUIT_COMMAND)
 
     def initial_state(
         self, resource: Resource, credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
@@ -232,25 +232,24 @@ def _log_in(
 
 def _initial_state(
     credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
-) -> Generator[bytes, bytes, MySqlResolution]:
+) -> Generator[bytes, bytes, Farewell]:
     login = yield from _log_in(credentials, handle, database)
     ((cells,),) = yield from run_queries((PROBE,), login.capabilities)
-    yield packet(bytes((Command.QUIT,)), 0)
-    return read_probe([None if cell is None else cell.encode() for cell in cells])
+    return Farewell(read_probe([None if cell is None else cell.encode() for cell in cells]), QUIT_COMMAND)
 
 
 def _sample(
     credentials: UpstreamCredentials, database: str, handle: UpstreamHandle, *, rows: int, seen: SampleSeen
-) -> Generator[bytes, bytes, None]:
+) -> Generator[bytes, bytes, Farewell]:
     login = yield from _log_in(credentials, handle)
     yield from sample(login.capabilities, database, rows=rows, seen=seen)
-    yield packet(bytes((Command.QUIT,)), 0)
+    return Farewell(None, QUIT_COMMAND)
 
 
-def _cancel(credentials: UpstreamCredentials, handle: UpstreamHandle, thread: int) -> Generator[bytes, bytes, None]:
+def _cancel(credentials: UpstreamCredentials, handle: UpstreamHandle, thread: int) -> Generator[bytes, bytes, Farewell]:
     login = yield from _log_in(credentials, handle)
     yield from run_queries((f"KILL QUERY {thread}",), login.capabilities)
-    yield packet(bytes((Command.QUIT,)), 0)
+    return Farewell(None, QUIT_COMMAND)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.domain.resource import UpstreamCredentials
 from gateway.domain.statement import StatementFacts
-from gateway.protocol.adapter import UpstreamHandle
+from gateway.protocol.adapter import Farewell, UpstreamHandle
 from gateway.sql.state import NameResolution
 from gateway_postgres.wire.frontend import Terminate
 from gateway_postgres.wire.upstream import run_prepared, run_queries, upstream_login
@@ -46,7 +46,7 @@ def estimate(
     state: NameResolution,
     *,
     random: Callable[[int], bytes],
-) -> Generator[bytes, bytes, int | None]:
+) -> Generator[bytes, bytes, Farewell]:
     """The whole conversation. A statement that the planner refuses (it has parameters, say) gives None."""
     parameters = {"user": credentials.username, "database": database, "client_encoding": "UTF8"}
     login = yield from upstream_login(parameters, credentials.password, handle, random=random)
@@ -54,8 +54,7 @@ def estimate(
     choose = f"SELECT pg_catalog.set_config('search_path', {_quoted(path, chr(39))}, false)"
     yield from run_queries((*_SETUP, choose), leftover=login.leftover)
     rows = yield from run_prepared(f"EXPLAIN (FORMAT JSON) {text}")
-    yield Terminate().encode()
-    return None if rows is None else planned_rows(rows[0][0] or "")
+    return Farewell(None if rows is None else planned_rows(rows[0][0] or ""), Terminate().encode())
 
 
 def planned_rows(plan: str) -> int | None:

@@ -13,6 +13,7 @@ from gateway.errors import RemoteProtocolError, UpstreamError
 from gateway.protocol.adapter import (
     CatalogView,
     Exchange,
+    Farewell,
     Peek,
     Preamble,
     ReadExactly,
@@ -176,7 +177,7 @@ def _catalog(catalog: CatalogView | None) -> Catalog | None:
 
 def _introspect(
     credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
-) -> Generator[bytes, bytes, Catalog]:
+) -> Generator[bytes, bytes, Farewell]:
     parameters = {
         "user": credentials.username,
         "database": database,
@@ -186,18 +187,17 @@ def _introspect(
     login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
     results = yield from run_queries((*_READING, *CATALOG_QUERIES), leftover=login.leftover)
     catalog = build_catalog(results[len(_READING) :])
-    yield Terminate().encode()
-    return catalog
+    return Farewell(catalog, Terminate().encode())
 
 
 def _initial_state(
     credentials: UpstreamCredentials, database: str, handle: UpstreamHandle
-) -> Generator[bytes, bytes, NameResolution]:
+) -> Generator[bytes, bytes, Farewell]:
     parameters = {"user": credentials.username, "database": database, "client_encoding": "UTF8"}
     login = yield from upstream_login(parameters, credentials.password, handle, random=token_bytes)
     answers = yield from run_queries(PROBE_TEXTS, leftover=login.leftover)
-    yield Terminate().encode()
-    return initial_state(login.parameters, [rows[0][0] or "" for rows in answers])
+    state = initial_state(login.parameters, [rows[0][0] or "" for rows in answers])
+    return Farewell(state, Terminate().encode())
 
 
 @hookimpl

@@ -33,5 +33,11 @@ class SearchIn(BaseModel):
         default=None, max_length=60, description="The event's code or its beginning", examples=["statement", "admin."]
     )
     text: str | None = Field(default=None, max_length=1000, description="A part of the statement's text")
+    masked: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="A label, or a pattern of labels, of which values were masked",
+        examples=["pii.*"],
+    )
     since: datetime | None = Field(default=None, description="From this time on")
     until: datetime | None = Field(default=None, description="Before this time")

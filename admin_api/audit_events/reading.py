@@ -64,6 +64,7 @@ def _filter(search: SearchIn) -> EventFilter:
         since=_milliseconds(search.since),
         until=_milliseconds(search.until),
         text=search.text,
+        masked=search.masked,
     )
 
 

@@ -63,6 +63,9 @@ def tail(
     since: Annotated[str | None, typer.Option(help="A time (ISO 8601) or an age: 90s, 10m, 2h, 7d.")] = None,
     until: Annotated[str | None, typer.Option(help="As --since; events before it.")] = None,
     text: Annotated[str | None, typer.Option(help="A part of the statement's text.")] = None,
+    masked: Annotated[
+        str | None, typer.Option(help="A label, or a pattern of labels (pii.*), of which values were masked.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print whole events, one JSON object a line.")] = False,
 ) -> None:
     """Show the last events, one line each.
@@ -87,6 +90,7 @@ def tail(
         since=_moment(since, "--since", now),
         until=_moment(until, "--until", now),
         text=text,
+        masked=masked,
     )
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:

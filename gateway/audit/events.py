@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from gateway.audit.execution import Execution
+from gateway.policy.globs import Globs
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -68,6 +70,7 @@ class _Unmapped(msgspec.Struct, frozen=True):
 
     rows: int = 0
     masked_cells: int = 0
+    masked_by_label: dict[str, int] | None = None
     duration_us: int = 0
     statements: tuple[_Statement, ...] = ()
     decision: _Decision = _Decision()
@@ -107,6 +110,11 @@ class Event(msgspec.Struct, frozen=True):
         return frozenset(action for statement in self.unmapped.statements for action in statement.actions)
 
     @property
+    def masked_by_label(self) -> Mapping[str, int]:
+        """How many values were masked for each label; empty for events of before this was counted."""
+        return self.unmapped.masked_by_label or {}
+
+    @property
     def outcome(self) -> str:
         """``success``, ``refused`` …; for a session event its kind; for the log's own events their code."""
         return self.status_detail or self.metadata.event_code
@@ -120,7 +128,8 @@ class EventFilter:
     milliseconds: in that order the log can be searched without reading all of it.
 
     ``principal`` matches whoever acted and whoever they acted for; ``action`` is one word of the statement's actions;
-    ``text`` a part of the statement, letter case ignored.
+    ``text`` a part of the statement, letter case ignored; ``masked`` a pattern over labels (``pii.*``), of which one
+    must have had a value masked.
     """
 
     principal: str | None = None
@@ -130,6 +139,7 @@ class EventFilter:
     since: int | None = None
     until: int | None = None
     text: str | None = None
+    masked: str | None = None
 
     def matches(self, event: Event) -> bool:
         """Whether the event is to be shown."""
@@ -141,6 +151,7 @@ class EventFilter:
             and (self.action is None or self.action in event.actions)
             and (self.outcome is None or self.outcome == event.outcome)
             and (self.text is None or self.text.casefold() in event.query_info.query_string.casefold())
+            and (self.masked is None or any(Globs((self.masked,)).select(event.masked_by_label)))
         )
 
 
@@ -206,6 +217,7 @@ def execution_event(execution: Execution, text: str, session: SessionView, rulin
         unmapped=_Unmapped(
             rows=execution.rows,
             masked_cells=execution.masked,
+            masked_by_label=execution.by_label,
             duration_us=execution.us,
             statements=ruling.unmapped.statements,
             decision=ruling.unmapped.decision,

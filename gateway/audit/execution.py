@@ -43,3 +43,5 @@ class Execution(msgspec.Struct, omit_defaults=True):
     intent: bool = False
     cut: Cut | None = None
     approval: ApprovalNote | None = None
+    by_label: dict[str, int] | None = None
+    """``masked`` for each label."""

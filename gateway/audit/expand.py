@@ -5,7 +5,7 @@ and the ruling share is decoded by nobody::
 
     {"metadata": …, "time": …, "query_info": …,                    the execution
      "actor": …, "database": …, "unmapped": {"session": …,         the session
-     "rows": …, "masked_cells": …, "duration_us": …,               the execution
+     "duration_us": …, "rows": …, "masked_cells": …,               the execution
      "statements": …, "decision": …}, "activity_id": …}            the ruling
 """
 
@@ -67,6 +67,7 @@ class _Counts(msgspec.Struct, omit_defaults=True):
     duration_us: int
     rows: int = 0
     masked_cells: int = 0
+    masked_by_label: dict[str, int] | None = None
     parameters: int = 0
     parameter_values: tuple[BoundValue, ...] = ()
     approval: ApprovalNote | None = None
@@ -114,7 +115,15 @@ def expand_execution(
         execution.code,
     )
     values = execution.values if isinstance(execution.values, tuple) else ()
-    counts = _Counts(execution.us, execution.rows, execution.masked, execution.parameters, values, execution.approval)
+    counts = _Counts(
+        execution.us,
+        execution.rows,
+        execution.masked,
+        execution.by_label,
+        execution.parameters,
+        values,
+        execution.approval,
+    )
     return b"".join((_encode(head)[:-1], b",", session[1:-2], b",", _encode(counts)[1:-1], b",", shared))
 
 

@@ -148,6 +148,7 @@ class RecordEncoder:
             record.intent,
             cut,
             record.approval,
+            record.masked_by_label,
         )
         try:
             line: bytes = _encode(execution)

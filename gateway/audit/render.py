@@ -76,7 +76,8 @@ def _figures(event: Event) -> list[str]:
     if event.outcome not in ("intent", "refused", "skipped"):
         figures.append(f"rows={unmapped.rows}")
         if unmapped.masked_cells:
-            figures.append(f"masked={unmapped.masked_cells}")
+            labels = ",".join(f"{label}:{number}" for label, number in sorted(event.masked_by_label.items()))
+            figures.append(f"masked={unmapped.masked_cells}" + (f"({plain(labels)})" if labels else ""))
         figures.append(f"{unmapped.duration_us / 1000:.1f}ms")
     policies = [
         hit.policy if hit.mode == "enforce" else f"{hit.policy}({hit.mode})" for hit in unmapped.decision.policies

@@ -76,6 +76,7 @@ class StatementRecord:
     rows: int
     bytes_out: int
     masked_cells: int
+    """Values that a mask changed. NULL stays NULL and is none of them."""
     parameters: int
     """How many bound parameters came with the execution."""
     bound: BoundValues | None
@@ -83,6 +84,8 @@ class StatementRecord:
     intent: bool
     approval: ApprovalNote | None
     """By whose approval it ran, where it needed one."""
+    masked_by_label: dict[str, int] | None
+    """``masked_cells`` by the labels that called for the masks; one under several counts for each. None: nothing."""
 
     # Written out, since what the decorator writes would not be compiled, and every statement makes one.
     def __init__(
@@ -101,6 +104,7 @@ class StatementRecord:
         bound: BoundValues | None = None,
         intent: bool = False,
         approval: ApprovalNote | None = None,
+        masked_by_label: dict[str, int] | None = None,
     ) -> None:
         self.id = id
         self.ruling = ruling
@@ -116,6 +120,18 @@ class StatementRecord:
         self.bound = bound
         self.intent = intent
         self.approval = approval
+        self.masked_by_label = masked_by_label
+
+    def count_masked(self, labels: tuple[tuple[str, ...], ...], cells: tuple[int, ...]) -> None:
+        """Add masked values: for each column the labels that called for its mask, and how many values it changed."""
+        by_label = self.masked_by_label
+        for index, number in enumerate(cells):
+            if number:
+                self.masked_cells += number
+                for name in labels[index]:
+                    if by_label is None:
+                        self.masked_by_label = by_label = {}
+                    by_label[name] = by_label.get(name, 0) + number
 
 
 @dataclass(frozen=True, slots=True)

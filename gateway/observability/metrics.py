@@ -36,9 +36,11 @@ class _Series:
 class StatementMetrics:
     """Counts statements by resource, protocol and outcome, with their durations."""
 
-    __slots__ = ("_series",)
+    __slots__ = ("_masked", "_series")
 
     def __init__(self) -> None:
+        self._masked: dict[tuple[str, str, str], int] = {}
+        """Masked values by resource, protocol and label, of which there are as many as somebody wrote down."""
         self._series: dict[tuple[str, str, str], _Series] = {}
 
     def observe(self, resource: str, protocol: str, record: StatementRecord) -> None:
@@ -53,6 +55,10 @@ class StatementMetrics:
         series.rows += record.rows
         series.masked += record.masked_cells
         series.bytes += record.bytes_out
+        if record.masked_by_label is not None:
+            for label, number in record.masked_by_label.items():
+                place = (resource, protocol, label)
+                self._masked[place] = self._masked.get(place, 0) + number
 
     def collect(self) -> Iterator[Metric]:
         """The families."""
@@ -73,7 +79,14 @@ class StatementMetrics:
             rows.add_metric(labels, series.rows)
             masked.add_metric(labels, series.masked)
             sent.add_metric(labels, series.bytes)
-        yield from (durations, rows, masked, sent)
+        by_label = CounterMetricFamily(
+            "querygate_masked_cells_by_label",
+            "Values masked before they left; one under several labels counts for each",
+            labels=("resource", "protocol", "label"),
+        )
+        for place, number in list(self._masked.items()):
+            by_label.add_metric(place, number)
+        yield from (durations, rows, masked, by_label, sent)
 
 
 class _Plane(Collector):

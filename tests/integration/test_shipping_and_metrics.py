@@ -66,6 +66,7 @@ def test_events_are_shipped_and_statements_counted(start_gateway: StartGateway, 
         assert samples[f"querygate_statement_duration_seconds_count{{outcome=refused,{where}}}"] == 1
         assert samples[f"querygate_rows_total{{outcome=success,{where}}}"] >= 6
         assert samples[f"querygate_masked_cells_total{{outcome=success,{where}}}"] == 6
+        assert samples[f"querygate_masked_cells_by_label_total{{label=pii.email,{where}}}"] == 6
         assert samples["querygate_ready{}"] == 1
         while scrape(admin)["querygate_audit_behind{sink=ops}"] > 2:  # what ends a session may still be on its way
             assert time.monotonic() < deadline

@@ -172,6 +172,7 @@ def _attributes(event: Event) -> list[dict[str, object]]:
         "querygate.outcome": event.get("status_detail"),
         "querygate.policy": event.get("policy", {}).get("name"),
         "querygate.masked_cells": unmapped.get("masked_cells"),
+        "querygate.masked_labels": ",".join(sorted(unmapped.get("masked_by_label", ()))),
         "querygate.fingerprint": query.get("uid"),
     }
     return [{"key": key, "value": _any_value(value)} for key, value in found.items() if value not in (None, "")]

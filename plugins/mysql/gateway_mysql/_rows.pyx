@@ -47,6 +47,7 @@ cdef struct Cell:
     Py_ssize_t last
     Bytes wire            # the replacement with its length before it; for a partial mask the run alone
     Py_ssize_t wire_size
+    Py_ssize_t masked     # in the call at hand
 
 
 cdef struct Span:
@@ -221,6 +222,7 @@ cdef class RowMask:
 
     cdef readonly Py_ssize_t column_count
     cdef readonly tuple maskers
+    cdef readonly tuple labels
     cdef readonly object widths
     cdef bint binary
     cdef Cell* cells
@@ -228,7 +230,7 @@ cdef class RowMask:
     cdef list calls      # per column, what to call, or None
     cdef Py_ssize_t growth   # bytes that all constant and partial masks of a row can add to it
 
-    def __init__(self, maskers, widths=None):
+    def __init__(self, maskers, widths=None, labels=None):
         cdef Py_ssize_t index, count = len(maskers)
         cdef bytes wire
         cdef int width
@@ -237,6 +239,9 @@ cdef class RowMask:
         if count > MAX_COLUMNS or (widths is not None and len(widths) != count):
             raise ValueError("a row mask needs one entry for each column, at most 65535")
         self.maskers = tuple(maskers)
+        self.labels = (((),) * count) if labels is None else tuple(labels)
+        if len(self.labels) != count:
+            raise ValueError("a row mask needs one entry for each column, at most 65535")
         self.widths = None if widths is None else tuple(widths)
         self.binary = widths is not None
         self.kept = []
@@ -289,6 +294,17 @@ cdef class RowMask:
 
     def __dealloc__(self):
         PyMem_Free(self.cells)
+
+    cdef void begin(self) noexcept:
+        """Count from 0 again."""
+        cdef Py_ssize_t index
+        for index in range(self.column_count):
+            self.cells[index].masked = 0
+
+    cdef tuple counted(self, Py_ssize_t masked):
+        """For each column how many of its cells were masked since ``begin``; empty where ``masked`` says none."""
+        cdef Py_ssize_t index
+        return tuple([self.cells[index].masked for index in range(self.column_count)]) if masked else ()
 
     cdef int _keep(self, Py_ssize_t index, Kind kind, bytes wire) except -1:
         self.kept.append(wire)
@@ -348,6 +364,7 @@ def mask_rows(
     cdef _Output output = _Output.__new__(_Output)
     cdef Py_ssize_t position = start, rows = 0, masked = 0, size, begin, cells
     cdef unsigned char* header
+    row_mask.begin()
     while rows != max_rows and end - position > HEADER:
         size = packet_size(data + position)
         if size == 0 or not is_row(data[position + HEADER], size, eof_limit) or size == FULL:
@@ -359,8 +376,8 @@ def mask_rows(
         output.used += HEADER
         cells = mask_row(data + position + HEADER, size, row_mask, output)
         if output.used - begin - HEADER >= FULL:
-            output.used = begin
-            break
+            # Its cells are counted already: once more without it, which is as rare as rows of 16 MiB.
+            return mask_rows(buf, start, end, row_mask, eof_limit, sequence, rows)
         header = output.data + begin
         header[0] = <unsigned char>((output.used - begin - HEADER) & 0xFF)
         header[1] = <unsigned char>(((output.used - begin - HEADER) >> 8) & 0xFF)
@@ -369,14 +386,16 @@ def mask_rows(
         masked += cells
         position += HEADER + size
         rows += 1
-    return position, rows, masked, PyBytes_FromStringAndSize(<char*>output.data, output.used)
+    return position, rows, row_mask.counted(masked), PyBytes_FromStringAndSize(<char*>output.data, output.used)
 
 
 def mask_payload(bytes row not None, RowMask row_mask not None):
     """Mask one row without its packet headers; see the reference."""
     cdef _Output output = _Output.__new__(_Output)
-    cdef Py_ssize_t masked = mask_row(<Bytes>PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row), row_mask, output)
-    return PyBytes_FromStringAndSize(<char*>output.data, output.used), masked
+    cdef Py_ssize_t masked
+    row_mask.begin()
+    masked = mask_row(<Bytes>PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row), row_mask, output)
+    return PyBytes_FromStringAndSize(<char*>output.data, output.used), row_mask.counted(masked)
 
 
 cdef Py_ssize_t mask_row(Bytes row, Py_ssize_t size, RowMask mask, _Output output) except -1:
@@ -425,6 +444,7 @@ cdef Py_ssize_t mask_row(Bytes row, Py_ssize_t size, RowMask mask, _Output outpu
             if null and mask.binary:
                 # The bitmap is in the output already: it comes before every cell.
                 output.data[begin + 1 + bit // 8] |= <unsigned char>(1 << (bit % 8))
+            cell.masked += 1
             masked += 1
             copied = span.stop
         position = span.stop

@@ -28,12 +28,18 @@ class RowMask:
     """How the rows of one result are masked: for each column a cell mask, or None to pass it.
 
     ``widths`` None: rows in text. Otherwise binary rows: for each column its size, ``LENGTH_ENCODED`` or
-    ``LENGTH_BYTE``. The bytes that cell masks give are without a length before them.
+    ``LENGTH_BYTE``. The bytes that cell masks give are without a length before them. ``labels`` are those that called
+    for each column's mask, for whoever counts.
     """
 
-    __slots__ = ("column_count", "maskers", "widths")
+    __slots__ = ("column_count", "labels", "maskers", "widths")
 
-    def __init__(self, maskers: Sequence[CellMask | None], widths: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        maskers: Sequence[CellMask | None],
+        widths: Sequence[int] | None = None,
+        labels: Sequence[tuple[str, ...]] | None = None,
+    ) -> None:
         if len(maskers) > _MAX_COLUMNS or (widths is not None and len(widths) != len(maskers)):
             raise ValueError("a row mask needs one entry for each column, at most 65535")
         for index, masker in enumerate(maskers):
@@ -46,6 +52,9 @@ class RowMask:
                 _fits(masker.value, width)
         self.column_count = len(maskers)
         self.maskers = tuple(maskers)
+        self.labels = ((),) * len(maskers) if labels is None else tuple(labels)
+        if len(self.labels) != len(maskers):
+            raise ValueError("a row mask needs one entry for each column, at most 65535")
         self.widths = None if widths is None else tuple(widths)
 
 
@@ -74,19 +83,20 @@ def scan_rows(buf: Buffer, start: int, end: int, eof_limit: int, max_rows: int =
 
 def mask_rows(
     buf: Buffer, start: int, end: int, row_mask: RowMask, eof_limit: int, sequence: int, max_rows: int = -1
-) -> tuple[int, int, int, bytes]:
+) -> tuple[int, int, tuple[int, ...], bytes]:
     """Mask complete rows of one packet each from ``start`` on, at most ``max_rows`` if that is not negative.
 
-    Returns the position after the last one, the number of rows, the number of masked cells (NULL cells are left as they
-    are and not counted) and the new packets, numbered from ``sequence`` on. Stops where ``scan_rows`` does, and before
-    a row that takes more than one packet, or would when masked.
+    Returns the position after the last one, the number of rows, for each column the number of its masked cells (NULL
+    cells are left as they are and not counted; empty where there are none at all) and the new packets, numbered from
+    ``sequence`` on. Stops where ``scan_rows`` does, and before a row that takes more than one packet, or would when
+    masked.
 
     Raises ``MaskingError`` at a row that does not fit the mask, and lets through what a ``Computed`` mask raises;
     nothing of the call's rows may be sent then.
     """
     _check(buf, start, end)
     output = bytearray()
-    position, rows, masked = start, 0, 0
+    position, rows, masked = start, 0, [0] * row_mask.column_count
     while rows != max_rows and end - position > _HEADER:
         size = _size(buf, position)
         if not size or not _is_row(buf[position + _HEADER], size, eof_limit) or size == _FULL:
@@ -100,21 +110,21 @@ def mask_rows(
         output += len(payload).to_bytes(3, "little")
         output.append((sequence + rows) & 0xFF)
         output += payload
-        masked += cells
+        masked = [before + more for before, more in zip(masked, cells, strict=True)] if cells else masked
         position = stop
         rows += 1
-    return position, rows, masked, bytes(output)
+    return position, rows, _counted(masked), bytes(output)
 
 
-def mask_payload(row: bytes, row_mask: RowMask) -> tuple[bytes, int]:
-    """Mask one row without its packet headers; returns it with the number of masked cells."""
+def mask_payload(row: bytes, row_mask: RowMask) -> tuple[bytes, tuple[int, ...]]:
+    """Mask one row without its packet headers; returns it with the number of masked cells of each column."""
     return _mask_text(row, row_mask) if row_mask.widths is None else _mask_binary(row, row_mask, row_mask.widths)
 
 
-def _mask_text(row: bytes, row_mask: RowMask) -> tuple[bytes, int]:
+def _mask_text(row: bytes, row_mask: RowMask) -> tuple[bytes, tuple[int, ...]]:
     output = bytearray()
-    position, masked = 0, 0
-    for masker in row_mask.maskers:
+    position, masked = 0, [0] * row_mask.column_count
+    for index, masker in enumerate(row_mask.maskers):
         if position < len(row) and row[position] == _NULL:
             output.append(_NULL)
             position += 1
@@ -125,20 +135,20 @@ def _mask_text(row: bytes, row_mask: RowMask) -> tuple[bytes, int]:
         else:
             value = _mask_cell(row[begin:stop], masker)
             output += b"\xfb" if value is None else _length(len(value)) + value
-            masked += 1
+            masked[index] = 1
         position = stop
     if position != len(row):
         raise MaskingError("a row is longer than its columns")
-    return bytes(output), masked
+    return bytes(output), _counted(masked)
 
 
-def _mask_binary(row: bytes, row_mask: RowMask, widths: Sequence[int]) -> tuple[bytes, int]:
+def _mask_binary(row: bytes, row_mask: RowMask, widths: Sequence[int]) -> tuple[bytes, tuple[int, ...]]:
     count = row_mask.column_count
     position = 1 + (count + 9) // 8
     if len(row) < position or row[0]:
         raise MaskingError("a row is shorter than its columns")
     output = bytearray(row[:position])
-    masked = 0
+    masked = [0] * count
     for index, masker in enumerate(row_mask.maskers):
         bit = index + 2
         if row[1 + bit // 8] >> bit % 8 & 1:
@@ -157,7 +167,7 @@ def _mask_binary(row: bytes, row_mask: RowMask, widths: Sequence[int]) -> tuple[
             output += row[position:stop]
         else:
             value = _mask_cell(row[begin:stop], masker)
-            masked += 1
+            masked[index] = 1
             if value is None:
                 output[1 + bit // 8] |= 1 << bit % 8
             else:
@@ -170,7 +180,11 @@ def _mask_binary(row: bytes, row_mask: RowMask, widths: Sequence[int]) -> tuple[
         position = stop
     if position != len(row):
         raise MaskingError("a row is longer than its columns")
-    return bytes(output), masked
+    return bytes(output), _counted(masked)
+
+
+def _counted(masked: list[int]) -> tuple[int, ...]:
+    return tuple(masked) if any(masked) else ()
 
 
 def _check(buf: Buffer, start: int, end: int) -> None:

@@ -60,10 +60,13 @@ def compile_row_mask(
     if not plan:
         return None
     maskers: list[CellMask | None] = []
+    labels: list[tuple[str, ...]] = []
     for mask, field in zip(plan.columns, fields, strict=True):
         if mask is None:
             maskers.append(None)
+            labels.append(())
         else:
-            domain = ",".join(sorted(mask.labels))
+            labels.append(tuple(sorted(mask.labels)))
+            domain = ",".join(labels[-1])
             maskers.append(compile_column(masking_function(mask.spec), field, domain, binary=binary))
-    return RowMask(maskers, [width_of(field.type) for field in fields] if binary else None)
+    return RowMask(maskers, [width_of(field.type) for field in fields] if binary else None, labels)

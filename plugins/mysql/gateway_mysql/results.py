@@ -523,7 +523,7 @@ class ServerStream:
         number = data[position + 3]
         over: GatewayError | None = None
         output: bytes = _DROP
-        cells = 0
+        cells: tuple[int, ...] = ()
         try:
             if pending.mask is not None:
                 end, count, cells, output = self._masked(pending, data, position, stop)
@@ -537,11 +537,12 @@ class ServerStream:
             failure = MaskingError(f"a row could not be masked: {type(error).__name__}")
             return stop, self._cut(pending, failure, number)
         if not count:
-            output, cells = _DROP, 0
+            output, cells = _DROP, ()
         elif pending.mask is None:
             output = _renumbered(data[position:stop], pending.shift)
         if record is not None:
-            record.masked_cells += cells
+            if cells and pending.mask is not None:
+                record.count_masked(pending.mask.labels, cells)
             record.rows += count
             record.bytes_out += len(output)
         pending.next = number + count + pending.shift
@@ -551,8 +552,8 @@ class ServerStream:
             return scan_rows(data, stop, len(data), limit)[0], output + cut
         return stop, output
 
-    def _masked(self, pending: Pending, data: bytes, start: int, stop: int) -> tuple[int, int, int, bytes]:
-        """Rows under their mask: where they end, how many they are, how many cells were masked, and their packets."""
+    def _masked(self, pending: Pending, data: bytes, start: int, stop: int) -> tuple[int, int, tuple[int, ...], bytes]:
+        """Rows under their mask: where they end, how many they are, each column's masked cells, and their packets."""
         mask = pending.mask
         if mask is None:
             raise MaskingError("there is no mask")
@@ -560,12 +561,12 @@ class ServerStream:
         masked = mask_rows(data, start, stop, mask, self._core.eof_limit, sequence)
         return masked if masked[1] else self._large_row(pending, data, start)
 
-    def _large_row(self, pending: Pending, data: bytes, position: int) -> tuple[int, int, int, bytes]:
+    def _large_row(self, pending: Pending, data: bytes, position: int) -> tuple[int, int, tuple[int, ...], bytes]:
         """One row that takes several packets, before or after it was masked."""
         mask = pending.mask
         stop, count = scan_rows(data, position, len(data), self._core.eof_limit, 1)
         if not count or mask is None:
-            return position, 0, 0, _DROP
+            return position, 0, (), _DROP
         payload, at = b"", position
         while at < stop:
             length = data[at] | data[at + 1] << 8 | data[at + 2] << 16

@@ -43,6 +43,7 @@ cdef struct Cell:
     Py_ssize_t last
     Bytes wire            # the replacement with its length before it; for a partial mask the run alone
     Py_ssize_t wire_size
+    Py_ssize_t masked     # in the call at hand
 
 
 cdef inline int32_t read_length(Bytes p) noexcept nogil:
@@ -157,16 +158,17 @@ cdef class _Output:
 
 
 cdef class RowMask:
-    """How the rows of one result are masked: for each of ``column_count`` columns a cell mask, or None to pass it."""
+    """How the rows of one result are masked; see the reference."""
 
     cdef readonly Py_ssize_t column_count
     cdef readonly tuple maskers
+    cdef readonly tuple labels
     cdef Cell* cells
     cdef list kept       # the bytes that cells point into
     cdef list calls      # per column, what to call, or None
     cdef Py_ssize_t growth   # bytes that all constant and partial masks of a row can add to it
 
-    def __init__(self, column_count, maskers):
+    def __init__(self, column_count, maskers, labels=None):
         cdef Py_ssize_t index
         cdef bytes wire
         if self.cells != NULL:
@@ -174,6 +176,9 @@ cdef class RowMask:
         if not 0 <= column_count <= MAX_COLUMNS or len(maskers) != column_count:
             raise ValueError("a row mask needs one entry for each column, at most 65535")
         self.maskers = tuple(maskers)
+        self.labels = (((),) * column_count) if labels is None else tuple(labels)
+        if len(self.labels) != column_count:
+            raise ValueError("a row mask needs one entry for each column, at most 65535")
         self.kept = []
         self.calls = []
         self.growth = 0
@@ -216,6 +221,17 @@ cdef class RowMask:
     def __dealloc__(self):
         PyMem_Free(self.cells)
 
+    cdef void begin(self) noexcept:
+        """Count from 0 again."""
+        cdef Py_ssize_t index
+        for index in range(self.column_count):
+            self.cells[index].masked = 0
+
+    cdef tuple counted(self, Py_ssize_t masked):
+        """For each column how many of its cells were masked since ``begin``; empty where ``masked`` says none."""
+        cdef Py_ssize_t index
+        return tuple([self.cells[index].masked for index in range(self.column_count)]) if masked else ()
+
     cdef int _keep(self, Py_ssize_t index, Kind kind, bytes wire) except -1:
         self.kept.append(wire)
         self.cells[index].kind = kind
@@ -244,6 +260,7 @@ def mask_rows(buf, Py_ssize_t start, Py_ssize_t end, RowMask row_mask not None, 
     cdef Bytes data = source.data
     cdef _Output output = _Output.__new__(_Output)
     cdef Py_ssize_t position = start, rows = 0, masked = 0, length
+    row_mask.begin()
     while rows != max_rows and end - position >= HEADER and data[position] == c"D":
         length = read_length(data + position + 1)
         if length < 6:
@@ -253,7 +270,7 @@ def mask_rows(buf, Py_ssize_t start, Py_ssize_t end, RowMask row_mask not None, 
         masked += mask_row(data + position, 1 + length, row_mask, output)
         position += 1 + length
         rows += 1
-    return position, rows, masked, PyBytes_FromStringAndSize(<char*>output.data, output.used)
+    return position, rows, row_mask.counted(masked), PyBytes_FromStringAndSize(<char*>output.data, output.used)
 
 
 cdef Py_ssize_t mask_row(Bytes row, Py_ssize_t size, RowMask mask, _Output output) except -1:
@@ -303,6 +320,7 @@ cdef Py_ssize_t mask_row(Bytes row, Py_ssize_t size, RowMask mask, _Output outpu
                 compute_cell(
                     <object>mask.calls[index], row + position + 4, length, size - following + mask.growth, output
                 )
+            cell.masked += 1
             masked += 1
             copied = following
         position = following

@@ -29,11 +29,19 @@ _NULL = b"\xff\xff\xff\xff"
 
 
 class RowMask:
-    """How the rows of one result are masked: for each of ``column_count`` columns a cell mask, or None to pass it."""
+    """How the rows of one result are masked: for each of ``column_count`` columns a cell mask, or None to pass it.
 
-    __slots__ = ("column_count", "maskers")
+    ``labels`` are those that called for each column's mask, for whoever counts.
+    """
 
-    def __init__(self, column_count: int, maskers: Sequence[CellMask | None]) -> None:
+    __slots__ = ("column_count", "labels", "maskers")
+
+    def __init__(
+        self,
+        column_count: int,
+        maskers: Sequence[CellMask | None],
+        labels: Sequence[tuple[str, ...]] | None = None,
+    ) -> None:
         if not 0 <= column_count <= _MAX_COLUMNS or len(maskers) != column_count:
             raise ValueError("a row mask needs one entry for each column, at most 65535")
         for masker in maskers:
@@ -41,6 +49,9 @@ class RowMask:
                 raise TypeError("not a cell mask")
         self.column_count = column_count
         self.maskers = tuple(maskers)
+        self.labels = ((),) * column_count if labels is None else tuple(labels)
+        if len(self.labels) != column_count:
+            raise ValueError("a row mask needs one entry for each column, at most 65535")
 
 
 def scan_rows(buf: Buffer, start: int, end: int, max_rows: int = -1) -> tuple[int, int]:
@@ -60,18 +71,21 @@ def scan_rows(buf: Buffer, start: int, end: int, max_rows: int = -1) -> tuple[in
     return position, rows
 
 
-def mask_rows(buf: Buffer, start: int, end: int, row_mask: RowMask, max_rows: int = -1) -> tuple[int, int, int, bytes]:
+def mask_rows(
+    buf: Buffer, start: int, end: int, row_mask: RowMask, max_rows: int = -1
+) -> tuple[int, int, tuple[int, ...], bytes]:
     """Mask complete DataRow messages from ``start`` on, at most ``max_rows`` if that is not negative.
 
-    Returns the position after the last one, the number of rows, the number of masked cells (NULL cells are left as
-    they are and not counted) and the new messages. Stops at another message type and at an incomplete message.
+    Returns the position after the last one, the number of rows, for each column the number of its masked cells (NULL
+    cells are left as they are and not counted; empty where there are none at all) and the new messages. Stops at
+    another message type and at an incomplete message.
 
     Raises ``MaskingError`` at a row that is malformed or has another number of columns than the mask, and lets through
     what a ``Computed`` mask raises; nothing of the call's rows may be sent then.
     """
     _check(buf, start, end)
     output = bytearray()
-    position, rows, masked = start, 0, 0
+    position, rows, masked = start, 0, [0] * row_mask.column_count
     while rows != max_rows and end - position >= _HEADER and buf[position] == _DATA_ROW:
         length = _LENGTH.unpack_from(buf, position + 1)[0]
         if length < 6:
@@ -79,10 +93,10 @@ def mask_rows(buf: Buffer, start: int, end: int, row_mask: RowMask, max_rows: in
         if length > end - position - 1:
             break
         stop = position + 1 + length
-        masked += _mask_row(buf, position + _HEADER, stop, row_mask, output)
+        _mask_row(buf, position + _HEADER, stop, row_mask, output, masked)
         position = stop
         rows += 1
-    return position, rows, masked, bytes(output)
+    return position, rows, tuple(masked) if any(masked) else (), bytes(output)
 
 
 def count_cells(buf: Buffer, start: int, end: int, weights: bytes, limit: int = -1) -> tuple[int, int, int]:
@@ -175,14 +189,14 @@ def _split(buf: Buffer, start: int, end: int, limit: int, runs: bytes) -> list[E
     return entries
 
 
-def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: bytearray) -> int:
-    """Append one masked row; ``start`` is where its body begins. Returns the number of masked cells."""
+def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: bytearray, masked: list[int]) -> None:
+    """Append one masked row; ``start`` is where its body begins. Counts each column's masked cells."""
     if _COUNT.unpack_from(buf, start)[0] != row_mask.column_count:
         raise MaskingError("a row has another number of columns than its description")
     begin = len(output)
     output += buf[start - _HEADER : start + 2]
-    position, masked = start + 2, 0
-    for masker in row_mask.maskers:
+    position = start + 2
+    for index, masker in enumerate(row_mask.maskers):
         if stop - position < 4:
             raise MaskingError("a row is shorter than its columns")
         size = _LENGTH.unpack_from(buf, position)[0]
@@ -194,7 +208,7 @@ def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: byt
         else:
             value = _mask_cell(bytes(buf[position + 4 : following]), masker)
             output += _NULL if value is None else _LENGTH.pack(len(value)) + value
-            masked += 1
+            masked[index] += 1
         position = following
     if position != stop:
         raise MaskingError("a row is longer than its columns")
@@ -202,7 +216,6 @@ def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: byt
     if length > _MAX_LENGTH:
         raise MaskingError("a masked row is too long for a message")
     _LENGTH.pack_into(output, begin + 1, length)
-    return masked
 
 
 def _mask_cell(value: bytes, masker: CellMask) -> bytes | None:

@@ -70,6 +70,7 @@ def compile_row_mask(
     if formats is not None and len(formats) > 1 and len(formats) != len(fields):
         raise MaskingError("the result format codes do not fit the result")
     maskers: list[CellMask | None] = []
+    labels: list[tuple[str, ...]] = [()] * len(fields)
     for index, (mask, field) in enumerate(zip(plan.columns, fields, strict=True)):
         if mask is None:
             maskers.append(None)
@@ -78,8 +79,9 @@ def compile_row_mask(
             code = field.format
         else:
             code = 0 if not formats else formats[0] if len(formats) == 1 else formats[index]
-        domain = ",".join(sorted(mask.labels))
+        labels[index] = names = tuple(sorted(mask.labels))
+        domain = ",".join(names)
         maskers.append(
             compile_column(masking_function(mask.spec), field.type_oid, code, domain, encoding=codec or "ascii")
         )
-    return RowMask(len(fields), maskers)
+    return RowMask(len(fields), maskers, labels)

@@ -147,5 +147,6 @@ def mask_whole(data: bytes, start: int, stop: int, pending: Pending) -> bytes | 
         _, _, cells, output = mask_rows(data, start, stop, mask)
     except Exception:  # noqa: BLE001 - a masking function may raise anything; nothing of these rows is sent
         return None
-    record.masked_cells += cells
+    if cells:
+        record.count_masked(mask.labels, cells)
     return output

@@ -520,7 +520,8 @@ class ServerStream:
                 pending.limited = MaskingError(f"a row could not be masked: {type(error).__name__}")
                 self._cancel()
                 return _DROP
-            record.masked_cells += cells
+            if cells:
+                record.count_masked(pending.mask.labels, cells)
         if pending.copied is not None:
             output = pending.copied.rows(data[start:stop] if output is None else bytes(output))
         record.bytes_out += stop - start if output is None else len(output)

@@ -92,6 +92,24 @@ def test_a_statement_is_an_ocsf_datastore_activity() -> None:
     assert {"policy": "soon", "effect": "deny", "mode": "draft"} in unmapped["decision"]["policies"]
 
 
+def test_masked_values_are_counted_by_label() -> None:
+    record = statement(7)
+    record.count_masked(((), ("pii.email",), ("pci.card", "pii.any")), (0, 2, 3))
+    record.count_masked((("pii.email",),), (4,))
+    found = recorded(record, CONTEXT, 41)["unmapped"]
+    assert found["masked_cells"] == 9
+    assert found["masked_by_label"] == {"pii.email": 6, "pci.card": 3, "pii.any": 3}
+
+
+def test_no_masked_value_costs_nothing_in_the_log() -> None:
+    record = statement(7)
+    record.count_masked((("pii.email",),), (0,))
+    assert "masked_by_label" not in recorded(record, CONTEXT, 41)["unmapped"]
+    assert RecordEncoder(RecordSettings()).statement(record, CONTEXT, 0) == RecordEncoder(RecordSettings()).statement(
+        statement(7), CONTEXT, 0
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "detail", "action", "disposition"),
     [

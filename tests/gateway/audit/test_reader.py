@@ -83,6 +83,15 @@ def test_filters(directory: Path, wanted: dict[str, Any], expected: list[int]) -
     assert uids(list(iter_events(directory, EventFilter(**wanted)))) == statements(*expected)
 
 
+def test_masked_labels_are_found_by_pattern(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for number, by_label in enumerate(({"pii.email": 3}, None, {"pci.card": 2, "pii.email": 2}, {"pci.card": 9})):
+        log.record(statement(number, masked_by_label=by_label), CONTEXT)
+    asyncio.run(log.close())
+    for pattern, expected in (("pii.email", [0, 2]), ("pci.*", [2, 3]), ("pii", []), ("*", [0, 2, 3])):
+        assert uids(last_events(tmp_path, EventFilter(masked=pattern), 10)) == statements(*expected)
+
+
 def test_who_an_agent_acts_for_is_found_too(directory: Path) -> None:
     found = uids(last_events(directory, EventFilter(principal="ana@example.com"), 1000))
     assert set(statements(7, 8)) < set(found)

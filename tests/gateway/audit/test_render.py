@@ -37,6 +37,11 @@ def test_a_statement_on_one_line() -> None:
     )
 
 
+def test_masked_values_are_shown_by_label() -> None:
+    counted = statement(masked_cells=5, masked_by_label={"pii.email": 3, "pci.card": 2})
+    assert " masked=5(pci.card:2,pii.email:3) " in shown(counted)
+
+
 def test_an_agent_is_shown_with_the_human_behind_it() -> None:
     assert " copilot (for ana@example.com) shop-prod " in shown(
         statement(), encode_session_context(SESSION, COPILOT, SHOP, "gw-1")

@@ -28,6 +28,7 @@ def event(number: int = 1, **changes: Any) -> bytes:
             "duration_us": 2500,
             "rows": 3,
             "masked_cells": 2,
+            "masked_by_label": {"pii.email": 2},
             "statements": [{"kind": "select", "actions": ["read"], "reads": ["public.customers"]}],
         },
     }

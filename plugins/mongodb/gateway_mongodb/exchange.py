@@ -27,7 +27,7 @@ from gateway_mongodb.requests import Request
 from gateway_mongodb.wire.codec import encode, skip_elements
 from gateway_mongodb.wire.compression import compress, decompress
 from gateway_mongodb.wire.framing import FrameBuffer
-from gateway_mongodb.wire.messages import BODY_AT, OP_COMPRESSED, OP_MSG, Msg, MsgFlag, decode_msg, is_plain
+from gateway_mongodb.wire.messages import BODY_AT, OP_COMPRESSED, OP_MSG, Msg, MsgFlag, decode_msg, has_more, is_plain
 from gateway_mongodb.wire.scan import ReplyScan, scan_reply
 from gateway_mongodb.wire.stream import ReplyStream
 
@@ -50,6 +50,7 @@ class Exchange:
         "_claims",
         "_core",
         "_masked",
+        "_more",
         "_probe",
         "_probed",
         "_record",
@@ -76,6 +77,8 @@ class Exchange:
         """Its results, where they are masked."""
         self._reply_id = 0
         """Its id."""
+        self._more = False
+        """Another reply follows it."""
 
     @property
     def running(self) -> bool:
@@ -199,7 +202,7 @@ class Exchange:
 
     def _begin_stream(self) -> ReplyStream:
         buffer, masked = self._buffer, self._masked
-        self._reply_id = buffer.request_id
+        self._reply_id, self._more = buffer.request_id, has_more(buffer.peek(BODY_AT))
         self._stream = ReplyStream(buffer.awaited, skip_elements if masked is None else masked.take)
         return self._stream
 
@@ -297,7 +300,11 @@ class Exchange:
         core.finish(record, result, code)
         if not self._abandoned:
             core.effects += [SendDownstream(piece) for piece in pieces]
-        self._ended(record.ruling, scan)
+        self._reply_to = self._reply_id
+        if self._more:
+            self._record = core.begin(record.ruling, record.text)
+        else:
+            self._ended(record.ruling, scan)
         if masked is None and scan.topology_version:
             core.close(LocalProtocolError("a reply that had to be changed was sent already"))
 
@@ -314,7 +321,8 @@ class Exchange:
         if told(record.ruling, scan, body) is body:
             return pieces
         whole = told(record.ruling, scan, b"".join(pieces)[BODY_AT:])
-        return [Msg(0, whole).encode(self._reply_id, self._reply_to)]
+        flags = int(MsgFlag.MORE_TO_COME) if self._more else 0
+        return [Msg(flags, whole).encode(self._reply_id, self._reply_to)]
 
     def _cut_off(self, request: Request, record: StatementRecord, scan: ReplyScan, error: GatewayError) -> None:
         """The reply must not be seen: the client gets an error in its place."""

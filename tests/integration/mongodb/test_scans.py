@@ -13,6 +13,7 @@ import pytest
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import DocumentShop, create_document_shop
+from gateway_mongodb.wire.messages import MsgFlag
 from tests.fixtures.mongodb import ADMIN, ANALYST, RESOURCE, Config, MongoGateway, StartMongoGateway, start_mongod
 from tests.integration.mongodb.raw import RawClient
 
@@ -92,6 +93,23 @@ def test_masks_hold_in_every_piece_of_a_long_reply(scans: MongoGateway, size: in
     assert sum(event["unmapped"].get("masked_cells", 0) for event in told) == sum(
         1 + number % 4 for number in range(PEOPLE)
     )
+
+
+@pytest.mark.parametrize("user", [ADMIN, ANALYST])
+def test_long_replies_of_an_exhaust_cursor_follow_each_other(scans: MongoGateway, user: str) -> None:
+    with RawClient(scans) as client:
+        client.login(user)
+        find = {"find": "people", "sort": {"_id": 1}, "batchSize": 1}
+        cursor = client.ask(find, database=DATABASE)["cursor"]
+        more = {"getMore": cursor["id"], "collection": "people", "batchSize": 2_500}
+        client.send(more, database=DATABASE, flags=MsgFlag.EXHAUST_ALLOWED)
+        found, flags = cursor["firstBatch"], int(MsgFlag.MORE_TO_COME)
+        while flags & MsgFlag.MORE_TO_COME:
+            reply, flags = client.receive()
+            found += reply["cursor"]["nextBatch"]
+        people = [person(number) for number in range(PEOPLE)]
+        assert found == (people if user == ADMIN else [shown(one) for one in people])
+        assert client.ask({"ping": 1})["ok"] == 1
 
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(

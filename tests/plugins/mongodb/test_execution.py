@@ -191,6 +191,34 @@ def test_what_is_more_than_a_body_is_sent_when_it_has_been_looked_at() -> None:
     assert sent_down(session.take()) == b""
 
 
+@pytest.mark.parametrize("masks", [{}, {"filler": "redact"}])
+@pytest.mark.parametrize("size", [50, 100_000, 350_000, 10_000_000])
+def test_long_replies_may_follow_each_other_unasked(size: int, masks: dict[str, str]) -> None:
+    session = Session()
+    session.masks = masks
+    session.ask({"find": "t", "filter": {}})
+    session.answer(reply(batch(3, cursor=99)))
+    session.ask({"getMore": Int64(99), "collection": "t"}, flags=MsgFlag.EXHAUST_ALLOWED)
+    documents = batch(200, size=1_000)["cursor"]["firstBatch"]
+    messages = [
+        reply(
+            {"cursor": {"nextBatch": documents[:rows], "id": Int64(cursor), "ns": "shop.t"}, "ok": 1.0},
+            number=500 + number,
+            to=7 if number == 0 else 499 + number,
+            flags=MsgFlag.MORE_TO_COME if cursor else 0,
+        )
+        for number, (rows, cursor) in enumerate([(200, 99), (180, 99), (2, 99), (190, 0)])
+    ]
+    effects = session.answer(*pieces(b"".join(messages), size))
+    if masks:
+        assert sent_down(effects).count(b"****") == 572
+        assert b"xxxx" not in sent_down(effects)
+    else:
+        assert sent_down(effects) == b"".join(messages)
+    assert records(effects) == [(Outcome.SUCCESS, rows) for rows in (200, 180, 2, 190)]
+    assert session.execution.idle
+
+
 # --- long replies under masks -----------------------------------------------------------------------------------------
 
 

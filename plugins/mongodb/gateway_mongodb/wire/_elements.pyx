@@ -163,10 +163,22 @@ def element_size(bytes data, Py_ssize_t position, Py_ssize_t end):
 def skip_elements(bytes data, Py_ssize_t position, Py_ssize_t end):
     """Jump over elements: where that led to, and how many they were; ``RemoteProtocolError``."""
     cdef const unsigned char* raw = data
-    cdef Py_ssize_t size = len(data), extent
+    cdef Py_ssize_t size = len(data), extent, value
     cdef Py_ssize_t limit = end if end < size else size
     cdef Py_ssize_t count = 0
     while position < limit:
+        if raw[position] == 0x03:
+            # Nearly always: documents, under numbers of a few digits.
+            value = position + 1
+            while value < limit and raw[value] != 0:
+                value += 1
+            value += 1
+            if limit - value >= 4:
+                extent = _int32(raw, value)
+                if 5 <= extent <= end - value:
+                    position = value + extent
+                    count += 1
+                    continue
         extent = _extent(raw, position, size, end)
         if extent < 0:
             raise RemoteProtocolError("an element is malformed, or of an unknown type")

@@ -95,16 +95,17 @@ class Msg:
         for sequence in self.sequences:
             name = sequence.name.encode()
             parts += [b"\x01", INT32.pack(4 + len(name) + 1 + len(sequence.data)), name, b"\0", sequence.data]
-        payload = _FLAGS.pack(self.flags) + b"".join(parts)
         checked = bool(self.flags & _CHECKSUM)
-        size = HEADER_SIZE + len(payload) + (4 if checked else 0)
-        message = HEADER.pack(size, request_id, response_to, OP_MSG) + payload
+        size = HEADER_SIZE + 4 + sum(map(len, parts)) + (4 if checked else 0)
+        head = HEADER.pack(size, request_id, response_to, OP_MSG) + _FLAGS.pack(self.flags)
+        message = b"".join([head, *parts])
         return message + _FLAGS.pack(crc32c(message)) if checked else message
 
 
 BODY_AT: Final = HEADER_SIZE + 5
 """Where the body of a plain OP_MSG begins: behind header, flags, and the kind of the section."""
 _PLAIN: Final = bytes(5)
+_PLAIN_WITH_MORE: Final = bytes((_MORE, 0, 0, 0, 0))
 
 
 def decode_header(data: bytes, start: int) -> Header:
@@ -155,8 +156,13 @@ def decode_msg(data: bytes, start: int, end: int) -> Msg:
 
 
 def is_plain(data: bytes) -> bool:
-    """Whether the OP_MSG that begins here has nothing but a body, and no flag that asks for more. False: not surely."""
-    return data[HEADER_SIZE:BODY_AT] == _PLAIN
+    """Whether the OP_MSG that begins here has nothing but a body, and no checksum. False: not surely."""
+    return data[HEADER_SIZE:BODY_AT] in (_PLAIN, _PLAIN_WITH_MORE)
+
+
+def has_more(data: bytes) -> bool:
+    """Whether another message follows the OP_MSG that begins here without being asked for."""
+    return bool(data[HEADER_SIZE] & _MORE)
 
 
 def _sequence(data: bytes, position: int, limit: int) -> tuple[Sequence, int]:

@@ -83,6 +83,7 @@ cdef class Fields:
     cdef int do
     cdef object node
     cdef object cell
+    cdef int slot
     cdef Fields inner
     cdef bint leaf
     cdef Known* known
@@ -101,6 +102,7 @@ cdef class Fields:
         self.node = node
         self.do = int(node.do)
         self.cell = node.cell
+        self.slot = node.slot
         self.inner = None if node.inner is None else _fields(node.inner)
         self.leaf = node.is_leaf
         self.known = NULL
@@ -173,7 +175,8 @@ cdef class _Output:
     cdef unsigned char* data
     cdef Py_ssize_t size
     cdef Py_ssize_t room
-    cdef Py_ssize_t masked
+    cdef Py_ssize_t* masked  # values by slot
+    cdef Py_ssize_t slots
     cdef Py_ssize_t rows
 
     def __cinit__(self, Py_ssize_t room):
@@ -182,11 +185,33 @@ cdef class _Output:
             raise MemoryError
         self.size = 0
         self.room = room
-        self.masked = 0
+        self.masked = NULL
+        self.slots = 0
         self.rows = 0
 
     def __dealloc__(self):
         free(self.data)
+        free(self.masked)
+
+    cdef inline int hide(self, Py_ssize_t slot) except -1:
+        """Count a value that is masked."""
+        if slot >= self.slots:
+            self.more_slots(slot + 1)
+        self.masked[slot] += 1
+        return 0
+
+    cdef int more_slots(self, Py_ssize_t slots) except -1:
+        cdef Py_ssize_t* grown = <Py_ssize_t*>realloc(self.masked, slots * sizeof(Py_ssize_t))
+        if grown == NULL:
+            raise MemoryError
+        self.masked = grown
+        while self.slots < slots:
+            grown[self.slots] = 0
+            self.slots += 1
+        return 0
+
+    cdef tuple hidden(self):
+        return tuple([self.masked[slot] for slot in range(self.slots)])
 
     cdef inline int put(self, const unsigned char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t room
@@ -332,7 +357,7 @@ cdef int _element(
     """An element that does not just pass."""
     cdef Py_ssize_t mark
     if node.do == DROP:
-        output.masked += 1
+        output.hide(node.slot)
     else:
         mark = output.size
         output.put(data + position, value - position)
@@ -364,11 +389,11 @@ cdef int _value(
         _document(data, start, stop, node.inner, depth + 1, True, output)
         output.rows += count
     elif node.do == NULLED or node.do == DROP:
-        output.masked += 1
+        output.hide(node.slot)
         output.data[mark] = T_NULL
     elif kind == T_DOCUMENT or kind == T_ARRAY:
         if node.do == BLANK:
-            output.masked += 1
+            output.hide(node.slot)
             output.put(b"\x05\0\0\0\0", 5)
         else:
             _document(data, start, stop, node, depth + 1, kind == T_ARRAY, output)
@@ -404,7 +429,7 @@ cdef int _scalar(
     cdef int32_t length
     cdef bint ascii = True
     cdef object payload
-    output.masked += 1
+    output.hide(node.slot)
     if kind == T_STRING:
         if node.text_constant:
             if node.text_null:
@@ -442,11 +467,11 @@ cdef int _scalar(
 
 
 def mask_document(bytes data not None, node):
-    """A whole document masked: its new bytes, masked values, counted results. Raises ``MaskingError``."""
+    """A whole document masked: its new bytes, masked values by slot, counted results. Raises ``MaskingError``."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef _Output output = _Output(size + 256)
     _document(<const unsigned char*>PyBytes_AS_STRING(data), 0, size, _fields(node), 0, False, output)
-    return PyBytes_FromStringAndSize(<char*>output.data, output.size), output.masked, output.rows
+    return PyBytes_FromStringAndSize(<char*>output.data, output.size), output.hidden(), output.rows
 
 
 cdef Py_ssize_t _whole(const unsigned char* data, Py_ssize_t position, Py_ssize_t size, Py_ssize_t end) except -1:
@@ -507,7 +532,7 @@ cdef class BatchMask:
 
     @property
     def masked(self):
-        return self.output.masked
+        return self.output.hidden()
 
     def take(self, bytes data not None, Py_ssize_t position, Py_ssize_t end):
         cdef const unsigned char* raw = <const unsigned char*>PyBytes_AS_STRING(data)

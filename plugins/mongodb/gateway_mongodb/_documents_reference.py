@@ -40,11 +40,11 @@ _EMPTY: Final = b"\x05\0\0\0\0"
 _NULLS: Final = (cells.NULL, cells.UNDEFINED)
 
 
-def mask_document(data: bytes, node: Node) -> tuple[bytes, int, int]:
-    """A whole document masked: its new bytes, masked values, counted results. Raises ``MaskingError``."""
+def mask_document(data: bytes, node: Node) -> tuple[bytes, tuple[int, ...], int]:
+    """A whole document masked: its new bytes, masked values by slot, counted results. Raises ``MaskingError``."""
     walk = _Walk(data)
     walk.document(0, len(data), node, 0)
-    return bytes(walk.output), walk.masked, walk.rows
+    return bytes(walk.output), tuple(walk.masked), walk.rows
 
 
 class BatchMask:
@@ -56,9 +56,9 @@ class BatchMask:
         self._walk = _Walk(b"")
 
     @property
-    def masked(self) -> int:
-        """Masked values so far."""
-        return self._walk.masked
+    def masked(self) -> tuple[int, ...]:
+        """Masked values so far, by slot."""
+        return tuple(self._walk.masked)
 
     def take(self, data: bytes, position: int, end: int) -> tuple[int, int]:
         """Mask what results are whole in ``data[position:]``; their array's closing NUL is at ``end``.
@@ -93,7 +93,7 @@ class _Walk:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.output = bytearray()
-        self.masked = 0
+        self.masked: list[int] = []
         self.rows = 0
 
     def document(self, start: int, stop: int, node: Node, depth: int, *, array: bool = False) -> None:
@@ -122,7 +122,7 @@ class _Walk:
     def element(self, position: int, value: int, following: int, node: Node, depth: int) -> None:
         """An element with its value at ``value``."""
         if node.do is Do.DROP:
-            self.masked += 1
+            self.hide(node.slot)
         else:
             mark = len(self.output)
             self.output += self.data[position:value]
@@ -140,11 +140,11 @@ class _Walk:
         if do is Do.BATCH:
             self.batch(bson_type, start, stop, node, depth)
         elif do is Do.NULL or do is Do.DROP:
-            self.masked += 1
+            self.hide(node.slot)
             self.output[mark] = cells.NULL
         elif bson_type in (cells.DOCUMENT, cells.ARRAY):
             if do is Do.BLANK:
-                self.masked += 1
+                self.hide(node.slot)
                 self.output += _EMPTY
             else:
                 self.document(start, stop, node, depth + 1, array=bson_type == cells.ARRAY)
@@ -156,6 +156,7 @@ class _Walk:
         elif node.cell is None:
             raise MaskingError("a mask has no function")
         else:
+            self.hide(node.slot)
             self.scalar(bson_type, start, stop, node.cell, mark)
 
     def batch(self, bson_type: int, start: int, stop: int, node: Node, depth: int) -> None:
@@ -176,8 +177,12 @@ class _Walk:
             found += 1
         return found
 
+    def hide(self, slot: int) -> None:
+        """Count a value that is masked."""
+        self.masked.extend([0] * (slot + 1 - len(self.masked)))
+        self.masked[slot] += 1
+
     def scalar(self, bson_type: int, start: int, stop: int, cell: Cell, mark: int) -> None:
-        self.masked += 1
         masked = mask_scalar(bson_type, self.data[start:stop], cell)
         if masked is None:
             self.output[mark] = cells.NULL

@@ -71,11 +71,12 @@ FIXED: Final = frozenset({DOUBLE, STRING, SYMBOL, BOOLEAN, DATE, INT32, INT64, D
 class Cell:
     """A masking function for BSON values. ``constants`` has, by type, payloads that do not depend on the value."""
 
-    __slots__ = ("_domain", "_function", "constants", "partial", "strictness")
+    __slots__ = ("_domain", "_function", "constants", "labels", "partial", "strictness")
 
-    def __init__(self, function: MaskingFunction, domain: str) -> None:
+    def __init__(self, function: MaskingFunction, labels: frozenset[str]) -> None:
         self._function = function
-        self._domain = domain
+        self._domain = ",".join(sorted(labels))
+        self.labels = labels
         self.strictness = (function.strictness, function.spec.function, repr(function.spec.arguments))
         self.constants: dict[int, Masked] = {}
         for bson_type in (*FIXED, OBJECT_ID, REGEX, DB_POINTER, CODE, CODE_WITH_SCOPE, TIMESTAMP, MIN_KEY, MAX_KEY):

@@ -15,7 +15,7 @@ import bson
 
 from gateway.domain.masking import MaskingFunction, MaskingPlan, MaskSpec
 from gateway.errors import GatewayError
-from gateway_mongodb.masks import Compiler, Node
+from gateway_mongodb.masks import Compiler, Node, Slots
 from gateway_mongodb.shapes import Place, Shape
 from gateway_mongodb.tally import Tally, compile_tally
 from gateway_mongodb.wire.codec import skip_elements
@@ -36,33 +36,47 @@ _SAID: Final = "the database's message about this statement is hidden"
 class DocumentMask:
     """How the replies to one command (and to the getMore of its cursor) are masked, and what in them is counted."""
 
-    __slots__ = ("_node", "_result", "tally")
+    __slots__ = ("_node", "_result", "_slots", "tally")
 
-    def __init__(self, node: Node | None, tally: Tally | None = None, result: Node | None = None) -> None:
+    def __init__(
+        self,
+        node: Node | None,
+        slots: Slots,
+        tally: Tally | None = None,
+        result: Node | None = None,
+    ) -> None:
         self._node = node
         self._result = result
+        self._slots = slots
         self.tally = tally
 
-    def mask_batch(self, reply: bytes) -> tuple[bytes, int, int]:
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """The labels behind each count of masked values, for replies that were masked already."""
+        return tuple(self._slots.labels)
+
+    def mask_batch(self, reply: bytes) -> tuple[bytes, tuple[int, ...], int]:
         """A complete reply document masked: its new bytes, masked values, documents (or values) in it.
 
         A reply without values (an error, an empty acknowledgement) comes back as it is. Raises ``MaskingError`` at
         bytes that are no document, and what a masking function raises; nothing of the reply may be sent then.
         """
-        return (reply, 0, 0) if self._node is None else mask_document(reply, self._node)
+        return (reply, (), 0) if self._node is None else mask_document(reply, self._node)
 
     def results(self) -> MaskedResults | None:
         """For a cursor's results as they come in; None where a reply has to be looked at as a whole."""
-        return None if self._result is None or self.tally is not None else MaskedResults(BatchMask(self._result))
+        if self._result is None or self.tally is not None:
+            return None
+        return MaskedResults(BatchMask(self._result), self.labels)
 
 
 class MaskedResults:
     """The results of one reply, masked as they come in. ``error`` is why nothing of them may be sent, if so."""
 
-    __slots__ = ("_mask", "error")
+    __slots__ = ("_mask", "error", "labels")
 
-    def __init__(self, mask: BatchMask) -> None:
+    def __init__(self, mask: BatchMask, labels: Callable[[], tuple[tuple[str, ...], ...]]) -> None:
         self._mask = mask
+        self.labels = labels
         self.error: GatewayError | None = None
 
     def take(self, data: bytes, position: int, end: int) -> tuple[int, int]:
@@ -74,7 +88,7 @@ class MaskedResults:
                 self.error = error
         return skip_elements(data, position, end)
 
-    def masked(self) -> tuple[list[bytes], int, int]:
+    def masked(self) -> tuple[list[bytes], int, tuple[int, ...]]:
         """All of them in pieces, the bytes that they have, and the values that were masked."""
         pieces = self._mask.results()
         return pieces, self._mask.size, self._mask.masked
@@ -87,13 +101,14 @@ def compile_mask(
 
     Raises ``MaskingError`` where plan and shape do not fit, or where the shape cannot be masked at all.
     """
-    node, tally = Compiler(plan, masking_function).compile(shape), compile_tally(shape, plan)
+    compiler = Compiler(plan, masking_function)
+    node, tally = compiler.compile(shape), compile_tally(shape, plan)
     if node is None and tally is None:
         return None
     result = (
         None if node is None or shape.place is not Place.CURSOR else node.child(b"cursor").child(b"nextBatch").inner
     )
-    return DocumentMask(node, tally, result)
+    return DocumentMask(node, compiler.slots, tally, result)
 
 
 def redact_reply(reply: bytes) -> bytes:

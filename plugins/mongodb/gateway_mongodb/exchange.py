@@ -312,7 +312,8 @@ class Exchange:
         self, stream: ReplyStream, masked: MaskedResults, record: StatementRecord, scan: ReplyScan, body: bytes
     ) -> list[bytes]:
         """A masked reply's message in pieces; ``body`` is without its results."""
-        results, size, record.masked_cells = masked.masked()
+        results, size, cells = masked.masked()
+        record.count_masked(masked.labels(), cells)
         before, behind = stream.around(size)
         if results:
             results[0] = before + results[0]

@@ -56,7 +56,7 @@ class Do(IntEnum):
 class Node:
     """One place in the tree. ``compiled`` is for the compiled kernel."""
 
-    __slots__ = ("_children", "_find", "cell", "compiled", "do", "inner")
+    __slots__ = ("_children", "_find", "cell", "compiled", "do", "inner", "slot")
 
     def __init__(
         self,
@@ -64,10 +64,13 @@ class Node:
         cell: Cell | None = None,
         find: Callable[[str], Node] | None = None,
         inner: Node | None = None,
+        slot: int = 0,
     ) -> None:
         self.do = do
         self.cell = cell
         self.inner = inner
+        self.slot = slot
+        """Where values that are masked here are counted."""
         self.compiled: object = None
         self._find = find
         self._children: dict[bytes, Node] = {}
@@ -108,6 +111,25 @@ class _Inside:
         return _Inside(tuple(found.values()))
 
 
+class Slots:
+    """Where masked values are counted: there is a slot for each set of labels that called for a mask."""
+
+    __slots__ = ("_known", "labels")
+
+    def __init__(self) -> None:
+        self.labels: list[tuple[str, ...]] = [()]
+        """The labels of each. The first is for what is hidden without any; further ones come as documents do."""
+        self._known: dict[frozenset[str], int] = {frozenset(): 0}
+
+    def of(self, cells: list[Cell]) -> int:
+        """The slot for values that all of these would mask."""
+        labels = frozenset[str]().union(*(cell.labels for cell in cells))
+        if labels not in self._known:
+            self._known[labels] = len(self.labels)
+            self.labels.append(tuple(sorted(labels)))
+        return self._known[labels]
+
+
 class Compiler:
     """Makes the tree for one shape; takes the plan's entries in the order of ``shapes.parts``."""
 
@@ -115,6 +137,7 @@ class Compiler:
         self._plan = plan
         self._function = function
         self._cells: dict[tuple[str, frozenset[str]], Cell] = {}
+        self.slots = Slots()
         self._next = 0
 
     def compile(self, shape: Shape) -> Node | None:
@@ -145,15 +168,15 @@ class Compiler:
             spec = REDACT
         key = (repr(spec), mask.labels)
         if key not in self._cells:
-            self._cells[key] = Cell(self._function(spec), ",".join(sorted(mask.labels)))
+            self._cells[key] = Cell(self._function(spec), mask.labels)
         return self._cells[key]
 
     def _node(self, value: AbstractValue) -> Node:
         match value:
             case Stored(refs):
-                return _stored(self._inside(len(refs)))
+                return _stored(self._inside(len(refs)), self.slots)
             case Dotted(Stored(refs)):
-                return _dotted(self._inside(len(refs)))
+                return _dotted(self._inside(len(refs)), self.slots)
             case Computed(sources):
                 return self._blank(1) or PASS if sources else PASS
             case Unknown():
@@ -171,8 +194,8 @@ class Compiler:
                 assert_never(value)
 
     def _blank(self, count: int) -> Node | None:
-        masks = [mask for mask, _ in self._entries(count) if mask is not None]
-        return Node(Do.BLANK, _strictest([self._cell(mask) for mask in masks])) if masks else None
+        cells = [self._cell(mask) for mask, _ in self._entries(count) if mask is not None]
+        return Node(Do.BLANK, _strictest(cells), slot=self.slots.of(cells)) if cells else None
 
     def _inside(self, count: int) -> _Inside:
         left: list[tuple[Steps, Cell]] = []
@@ -187,24 +210,26 @@ def _strictest(cells: list[Cell]) -> Cell:
     return max(cells, key=lambda cell: cell.strictness)
 
 
-def _stored(inside: _Inside) -> Node:
+def _stored(inside: _Inside, slots: Slots) -> Node:
     if not inside.left:
         return PASS
     whole = [cell for steps, cell in inside.left if not steps]
     if whole and len(whole) == len(inside.left):
-        return Node(Do.MASK, _strictest(whole))
+        return Node(Do.MASK, _strictest(whole), slot=slots.of(whole))
     known: dict[_Inside, Node] = {}
 
     def find(name: str) -> Node:
         below = inside.step(name)
         if below not in known:
-            known[below] = _stored(below)
+            known[below] = _stored(below, slots)
         return known[below]
 
-    return Node(Do.MASK, _strictest(whole), find) if whole else Node(Do.WALK, None, find)
+    if not whole:
+        return Node(Do.WALK, None, find)
+    return Node(Do.MASK, _strictest(whole), find, slot=slots.of(whole))
 
 
-def _dotted(inside: _Inside) -> Node:
+def _dotted(inside: _Inside, slots: Slots) -> Node:
     if not inside.left:
         return PASS
 
@@ -212,17 +237,19 @@ def _dotted(inside: _Inside) -> Node:
         below = inside
         for step in name.split("."):
             below = below.step(step)
-        return _stored(below)
+        return _stored(below, slots)
 
     whole = [cell for steps, cell in inside.left if not steps]
-    return Node(Do.MASK, _strictest(whole), find) if whole else Node(Do.WALK, None, find)
+    if not whole:
+        return Node(Do.WALK, None, find)
+    return Node(Do.MASK, _strictest(whole), find, slot=slots.of(whole))
 
 
 def _document(fields: Mapping[str, Node], rest: Node | None) -> Node:
     if rest is PASS and all(node is PASS or node.do is Do.NULL for node in fields.values()):
         return PASS
-    dropped = Node(Do.DROP)
     unnamed = Node(Do.NULL) if rest is None else rest
+    dropped = Node(Do.DROP, slot=unnamed.slot)
 
     def find(name: str) -> Node:
         found = fields.get(name)

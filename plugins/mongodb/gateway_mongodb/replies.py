@@ -59,7 +59,8 @@ def shown(core: Core, request: Request, ruling: Ruling, record: StatementRecord,
         body = _limited(core, request, record, ruling, body)
     if mask is not None:
         # Whatever else went wrong (a write concern, say), there may be documents in the reply.
-        body, record.masked_cells, rows = mask.mask_batch(body)
+        body, cells, rows = mask.mask_batch(body)
+        record.count_masked(mask.labels(), cells)
         record.rows = rows or record.rows
     if request.name in TELLS_TOPOLOGY and scan.ok:
         body = encode(without_topology(request.name, decode(body)))

@@ -121,7 +121,7 @@ class Direct:
             error = error or bson.decode(reply).get("ok") != 1
             if mask is not None:
                 reply, cells, _ = mask.mask_batch(reply)
-                masked += cells
+                masked += sum(cells)
             replies.append(redact_reply(reply))
         return Answer(tuple(replies), error=error, masked=masked, originals=tuple(originals))
 

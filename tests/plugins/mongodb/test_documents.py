@@ -55,7 +55,7 @@ def tree(masks: dict[str, MaskSpec], value: AbstractValue = STORED, place: Place
     return node
 
 
-def both(data: bytes, node: Node) -> tuple[bytes, int, int]:
+def both(data: bytes, node: Node) -> tuple[bytes, tuple[int, ...], int]:
     """The answer of both kernels, which must be the same."""
     first = reference.mask_document(data, node)
     assert documents.mask_document(data, node) == first
@@ -165,18 +165,34 @@ def test_hashes_are_the_same_for_the_same_and_a_uuid_stays_one() -> None:
 
 def test_an_error_reply_passes_through_a_mask() -> None:
     reply = bson.encode({"ok": 0.0, "errmsg": "x", "code": 2})
-    assert both(reply, tree({"a": spec("redact")})) == (reply, 0, 0)
+    assert both(reply, tree({"a": spec("redact")})) == (reply, (), 0)
 
 
 def test_distinct_values_and_a_single_document() -> None:
     redact = {"v": spec("redact")}
     values = bson.encode({"values": ["a", 1, {"b": "c"}], "ok": 1.0})
     output, cells, rows = both(values, tree({}, Computed(STORED.refs), Place.VALUES))
-    assert (bson.decode(output)["values"], cells, rows) == (["****", None, {}], 3, 3)
+    assert (bson.decode(output)["values"], cells, rows) == (["****", None, {}], (0, 3), 3)
     single = bson.encode({"value": {"v": "a", "w": 1}, "ok": 1.0})
     output, cells, rows = both(single, tree(redact, place=Place.VALUE))
-    assert (bson.decode(output)["value"], cells, rows) == ({"v": "****", "w": 1}, 1, 1)
+    assert (bson.decode(output)["value"], cells, rows) == ({"v": "****", "w": 1}, (0, 1), 1)
     assert both(bson.encode({"value": None, "ok": 1.0}), tree(redact, place=Place.VALUE))[2] == 0
+
+
+def test_masked_values_are_counted_for_what_called_for_their_mask() -> None:
+    masks = {"mail": ("a", "b"), "doc": ("d",), "doc.card": ("c",), "any": ("c",), "none": ("e",)}
+    below = tuple(
+        PathMask(tuple(path.split(".")), ColumnMask(spec("hash" if path == "any" else "redact"), frozenset(labels)))
+        for path, labels in masks.items()
+    )
+    mask = compile_mask(Shape(Place.CURSOR, STORED), MaskingPlan((None,), (below,)), FUNCTION)
+    assert mask is not None
+    documents = [{"mail": ["x", "y", None], "doc": {"card": 1, "b": 2}, "any": "z"}, {"mail": "x"}]
+    for cursor, times in (("firstBatch", 1), ("nextBatch", 2)):
+        # A value under two labels, its own and that of what it is in, is one for each of them.
+        _, cells, _ = mask.mask_batch(bson.encode({"cursor": {cursor: documents * times}}))
+        counted = {labels: number // times for labels, number in zip(mask.labels(), cells, strict=False) if number}
+        assert counted == {("a", "b"): 3, ("c", "d"): 1, ("d",): 1, ("c",): 1}
 
 
 def test_a_failing_function_ends_the_result() -> None:
@@ -316,7 +332,7 @@ def test_any_documents_come_out_alike_and_readable(batch: list[dict[str, Any]]) 
 # --- piece by piece ---------------------------------------------------------------------------------------------------
 
 
-def in_pieces(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, int, int]:
+def in_pieces(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, tuple[int, ...], int]:
     """As ``mask_document``, for a reply that comes in pieces of ``size`` bytes."""
     result = node.child(b"cursor").child(b"nextBatch").inner
     assert result is not None
@@ -371,7 +387,7 @@ def test_pieces_that_were_tampered_with_end_alike_in_both_kernels() -> None:
     assert refused > 1000
 
 
-def _tried(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, int, int] | None:
+def _tried(kernel: Any, message: bytes, node: Node, size: int) -> tuple[bytes, tuple[int, ...], int] | None:
     try:
         return in_pieces(kernel, message, node, size)
     except (MaskingError, RemoteProtocolError):

@@ -17,7 +17,7 @@ from gateway.approvals.store import FILE as APPROVALS
 from gateway.approvals.store import ApprovalStore
 from gateway.audit.log import AuditLog, LogSettings
 from gateway.audit.shipping.plugin import ShippingSinks
-from gateway.audit.shipping.process import make_shippers
+from gateway.audit.shipping.process import make_shippers, shipped_names
 from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.sinks import BuiltinSinks, attach_sinks
 from gateway.audit.witness import witnesses
@@ -461,6 +461,12 @@ def shippers(config: Config, components: Components | None = None) -> list[Shipp
     """What brings the audit elsewhere, ready to run. Raises ``ConfigurationError``."""
     found = collect(check(config).manager) if components is None else components
     return make_shippers(_sink_entries(config), found.audit_sinks, config.data_dir)
+
+
+def shipped_sinks(config: Config, components: Components | None = None) -> frozenset[str]:
+    """The names of the sinks that read the log, as their cursors have them."""
+    found = collect(check(config).manager) if components is None else components
+    return shipped_names(_sink_entries(config), found.audit_sinks)
 
 
 def _sink_entries(config: Config) -> list[tuple[str, dict[str, object]]]:

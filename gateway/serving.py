@@ -73,6 +73,7 @@ async def run(path: Path, config: Config) -> int:
     try:
         await assembly.desk.open()
         webhooks.start()
+        _tell_removed(plane)
         if shipping is not None:
             background.start(shipping.run(), name="audit shipping")
         if config.control is not None:
@@ -132,6 +133,17 @@ async def _keep_token_uses(plane: LocalDataPlane) -> None:
             _log.warning("when tokens were used could not be written", error=str(error))
 
 
+def _tell_removed(plane: LocalDataPlane) -> None:
+    """Sinks that were taken out of the configuration get nothing more, which had better be what was meant."""
+    for name, behind in plane.removed_sinks():
+        _log.warning(
+            "an audit sink is not configured any more; it gets nothing, and nothing is kept for it "
+            f"(querygate audit forget {name})",
+            sink=name,
+            undelivered=behind,
+        )
+
+
 def _fixed(config: Config, assembly: Assembly) -> AuditSettings:
     """What of the audit stays as it is: neither the resources' own settings nor the sinks that read the log."""
     kinds = assembly.components.audit_sinks
@@ -159,8 +171,12 @@ async def _reload(path: Path, plane: LocalDataPlane, assembly: Assembly, shippin
     _log.info("the configuration was read again", snapshot=assembly.gateway.snapshot.version)
     fixed = ("listeners", "admin_api", "control", "data_dir", "tls", "approvals", "plugins", "limits")
     changed = [name for name in fixed if getattr(before, name) != getattr(assembly.config, name)]
-    if shipping is not None and shippers(assembly.config, assembly.components):
-        shipping.renew()  # with other sinks, and other secrets in their files
+    if shipping is not None and not shipping.stopped:
+        if shippers(assembly.config, assembly.components):
+            shipping.renew()  # with other sinks, and other secrets in their files
+        else:
+            await shipping.stop()  # the last of them was taken out
+        _tell_removed(plane)
         same = _fixed(before, assembly) == _fixed(assembly.config, assembly)
     else:
         same = replace(before.audit, **_OF_RESOURCES) == replace(assembly.config.audit, **_OF_RESOURCES)

@@ -34,7 +34,8 @@ class SinkAnswer(BaseModel):
 
     name: str = Field(examples=["siem"])
     state: str = Field(
-        description="`ok`; `failing`: it tries again; `refused`: the receiver or the sink's settings have to be mended",
+        description="`ok`; `failing`: it tries again; `refused`: the receiver or the sink's settings have to be "
+        "mended; `removed`: it is not configured any more",
         examples=["ok"],
     )
     behind: int = Field(ge=0, description="Events that it has not delivered yet", examples=[0])

@@ -22,7 +22,7 @@ from gateway.audit.proofs import consistency as make_consistency
 from gateway.audit.proofs import prove as make_proof
 from gateway.audit.reader import iter_events, last_events
 from gateway.audit.render import render
-from gateway.audit.shipping.cli import set_aside, sinks
+from gateway.audit.shipping.cli import forget, set_aside, sinks
 from gateway.audit.verify import verify as verify_directory
 from gateway.errors import AuditError, ConfigurationError
 
@@ -35,6 +35,7 @@ audit_app = typer.Typer(
 
 audit_app.command()(sinks)
 audit_app.command("set-aside")(set_aside)
+audit_app.command()(forget)
 
 _AGO: Final = re.compile(r"(\d+)([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

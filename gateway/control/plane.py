@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from gateway.approvals.desk import Desk
-from gateway.assembly import Assembly, Prepared
+from gateway.assembly import Assembly, Prepared, shipped_sinks
 from gateway.audit.log import AuditLog
 from gateway.audit.shipping.cursor import FOLDER, Cursor, Progress
 from gateway.config import Config, TlsMode
@@ -101,6 +101,18 @@ class LocalDataPlane:
 
     def audit_sinks(self) -> Sequence[tuple[str, Progress, int]]:
         """How far the sinks have come that read the log."""
+        configured = self._shipped()
+        return [found for found in self._cursors() if found[0] in configured]
+
+    def removed_sinks(self) -> Sequence[tuple[str, int]]:
+        """Sinks that the configuration has no longer, and how many events they had not got."""
+        configured = self._shipped()
+        return [(name, behind) for name, _, behind in self._cursors() if name not in configured]
+
+    def _shipped(self) -> frozenset[str]:
+        return shipped_sinks(self._assembly.config, self._assembly.components)
+
+    def _cursors(self) -> Sequence[tuple[str, Progress, int]]:
         newest = self._assembly.audit.newest
         found = []
         for path in sorted((self.audit_directory / FOLDER).glob("*.json")):
@@ -152,7 +164,8 @@ class LocalDataPlane:
             sinks=tuple(
                 SinkState(name, "refused" if found.blocked else "failing" if found.failing else "ok", behind)
                 for name, found, behind in self.audit_sinks()
-            ),
+            )
+            + tuple(SinkState(name, "removed", behind) for name, behind in self.removed_sinks()),
         )
 
     def snapshot(self) -> SnapshotInfo:

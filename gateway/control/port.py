@@ -29,7 +29,8 @@ class SinkState:
 
     name: str
     state: str
-    """``ok``; ``failing``: it tries again; ``refused``: somebody has to mend the receiver or the sink's settings."""
+    """``ok``; ``failing``: it tries again; ``refused``: somebody has to mend the receiver or the sink's settings;
+    ``removed``: it is not configured any more, and gets nothing."""
     behind: int
 
 

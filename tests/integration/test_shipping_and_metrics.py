@@ -16,7 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from gateway import cli
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import ANALYST, Config, StartGateway
@@ -122,6 +124,68 @@ def test_a_receiver_that_refuses_is_seen_and_its_new_token_taken_over(start_gate
         assert numbers[0] == 0
         assert numbers == sorted(set(numbers)), "everything from the beginning, once and in order"
         assert scrape(admin)["querygate_audit_refused{sink=ops}"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_sink_that_is_taken_out_is_told_from_one_that_fails_until_it_is_forgotten(
+    start_gateway: StartGateway, shop_database: Shop
+):
+    admin = free_port()
+
+    def health() -> dict[str, str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/health", timeout=10) as answer:
+            return {item["name"]: item["state"] for item in json.loads(answer.read())["sinks"]}
+
+    def wait(states: dict[str, str]) -> None:
+        deadline = time.monotonic() + 60
+        while health() != states:
+            assert time.monotonic() < deadline, gateway.process.log()
+            time.sleep(0.1)
+
+    with http_receiver() as receiver:
+        receiver.judge = lambda request: 401 if b"old" in request.headers["authorization"].encode() else 200
+
+        def sink(name: str) -> dict[str, Any]:
+            return {"type": "webhook", "name": name, "url": receiver.url, "token": {"file": f"{name}-token"}}
+
+        def change(config: Config) -> None:
+            config["admin_api"] = f"127.0.0.1:{admin}"
+            config["audit"]["sinks"] = [sink("old")]
+
+        gateway = start_gateway(shop_database, change=change, files={"old-token": "old", "new-token": "new"})
+        path = gateway.folder / "querygate.yaml"
+        environment = {"SHOP_PASSWORD": shop_database.password, "TEST_TOKEN": gateway.token}
+
+        def command(*words: str) -> Any:
+            return CliRunner().invoke(cli.app, ["audit", *words, "--config", str(path)], env=environment)
+
+        def configure(*names: str) -> None:
+            config = json.loads(path.read_text())
+            config["audit"]["sinks"] = [sink(name) for name in names] or [{"type": "file"}]
+            path.write_text(json.dumps(config))
+            os.kill(gateway.process.pid, signal.SIGHUP)
+
+        wait({"old": "refused"})
+        assert command("sinks").exit_code == 1
+        configure("new")
+        wait({"new": "ok", "old": "removed"})
+        assert "an audit sink is not configured any more" in gateway.process.log()
+        assert not [name for name in scrape(admin) if "sink=old" in name], "nobody is woken for it"
+        listed = command("sinks")
+        assert listed.exit_code == 0, listed.output
+        assert "old: not configured any more" in listed.stdout
+        refused = command("forget", "new")
+        assert (refused.exit_code, "it would get everything again" in refused.stderr) == (2, True)
+        assert command("forget", "old").exit_code == 0
+        assert command("forget", "old").exit_code == 2
+        wait({"new": "ok"})
+        configure()
+        wait({"new": "removed"})
+        before = len(receiver.lines())
+        with psycopg.connect(gateway.conninfo(ANALYST), autocommit=True) as session:
+            session.execute("SELECT 'for nobody' FROM orders LIMIT 1").fetchall()
+        gateway.process.stop()
+        assert b"for nobody" not in b"".join(receiver.lines()[before:])
 
 
 def test_a_log_is_shipped_by_one_process_which_ends_with_its_gateway(tmp_path: Path):

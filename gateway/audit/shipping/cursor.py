@@ -43,11 +43,16 @@ def wish_file(path: Path) -> Path:
     return path.with_suffix(".set-aside")
 
 
+def file_name(name: str) -> str:
+    """What a sink of that name is called where its file is."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
 class Cursor:
     """The file. One that cannot be read raises ``AuditError``: starting over would send everything again."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / (re.sub(r"[^A-Za-z0-9._-]", "_", name) + ".json")
+        self.path = folder / f"{file_name(name)}.json"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def read(self) -> Progress | None:
@@ -58,6 +63,11 @@ class Cursor:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise AuditError(f"{self.path}: the sink's place in the log cannot be read: {error}") from error
+
+    def forget(self) -> None:
+        """Remove the state, and a wish that is no longer wanted. What was set aside stays."""
+        wish_file(self.path).unlink(missing_ok=True)
+        self.path.unlink()
 
     def write(self, progress: Progress) -> None:
         """Replace the state. A crash of the machine may bring an earlier one back: events are then sent twice."""

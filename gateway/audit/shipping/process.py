@@ -19,7 +19,7 @@ import structlog
 
 from gateway.audit.events import EventFilter
 from gateway.audit.reader import last_events
-from gateway.audit.shipping.cursor import FOLDER, Cursor
+from gateway.audit.shipping.cursor import FOLDER, Cursor, file_name
 from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.sinks import AuditSink, is_spooled
 from gateway.errors import AuditError, ConfigurationError
@@ -29,6 +29,21 @@ _log = structlog.get_logger("querygate.audit")
 STOP_GRACE: Final = 10.0
 """Seconds that sinks get to deliver what is there when they are told to stop."""
 _RESTART_PAUSE: Final = 2.0
+
+
+def shipped_names(
+    entries: Sequence[tuple[str, Mapping[str, object]]], types: Mapping[str, type[AuditSink]]
+) -> frozenset[str]:
+    """What the spooled sinks of ``audit.sinks`` are called where their cursors are."""
+    return frozenset(
+        file_name(str(_name(number, kind, options)))
+        for number, (kind, options) in enumerate(entries)
+        if kind in types and is_spooled(types[kind])
+    )
+
+
+def _name(number: int, kind: str, options: Mapping[str, object]) -> object:
+    return options.get("name", f"{number}-{kind}")
 
 
 def make_shippers(
@@ -46,7 +61,8 @@ def make_shippers(
         if sink_type is None or not is_spooled(sink_type):
             continue
         own = dict(options)
-        name, begin = own.pop("name", f"{number}-{kind}"), own.pop("begin", "oldest")
+        name, begin = _name(number, kind, own), own.pop("begin", "oldest")
+        own.pop("name", None)
         if not isinstance(name, str) or begin not in ("oldest", "newest"):
             raise ConfigurationError(f"audit.sinks[{number}]: name is a text, begin is oldest or newest")
         try:
@@ -135,6 +151,11 @@ class ShippingProcess:
             self.restarts += 1
             _log.error("the process that ships the audit ended; it is started again", status=code)
             await asyncio.sleep(_RESTART_PAUSE)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, for good."""
+        return self._stopping
 
     def renew(self) -> None:
         """Have the process started anew: it reads the configuration, secrets in files among it, when it starts."""

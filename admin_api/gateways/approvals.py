@@ -40,7 +40,7 @@ async def find_grant(gateway: GatewayDep, fleet: FleetDep, body: Annotated[wire.
         database=body.database,
         session_id=body.session,
         binding=body.binding,
-        fingerprint=body.fingerprint,
+        shape=body.shape,
         rules=body.rules,
         instance=body.instance,
     )

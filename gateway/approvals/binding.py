@@ -1,4 +1,4 @@
-"""What exactly an approval is for: a digest over who, for whom, where, the text and the parameters.
+"""What exactly an approval is for: a digest over who, for whom, where, the text, its meaning, and the parameters.
 
 The policies' version is not part of it: it changes with every edit of anything. Instead a grant carries the rules that
 it satisfied, and passes only a statement that asks for nothing else when it runs.
@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Hashable
+from dataclasses import fields, is_dataclass
 from typing import Final
 
 from gateway.domain.principal import Principal
+from gateway.sql.state import MySqlResolution, NameResolution
 
 _REASON: Final = re.compile(r"(?:/\*+|--|#)\s*reason:\s*(.+?)\s*(?:\*/|$)", re.IGNORECASE | re.MULTILINE)
 MAX_REASON: Final = 500
 """Characters of a requester's reason that are kept."""
 
 
-def binding(principal: Principal, resource: str, database: str, text: str, parameters: bytes) -> str:
-    """The digest (hex, SHA-256) of one execution. Every part is preceded by its length, so no two can be confused."""
+def binding(principal: Principal, resource: str, database: str, text: str, parameters: bytes, meaning: str = "") -> str:
+    """The digest (hex, SHA-256) of one execution. Every part is preceded by its length, so no two can be confused.
+
+    ``meaning`` is that of ``meaning``: the same words are another statement in another schema or under another role.
+    """
     digest = hashlib.sha256()
     for part in (
         *(person.name.encode("utf-8", "surrogatepass") for person in principal.chain()),
@@ -27,10 +33,40 @@ def binding(principal: Principal, resource: str, database: str, text: str, param
         database.encode("utf-8", "surrogatepass"),
         text.encode("utf-8", "surrogatepass"),
         parameters,
+        meaning.encode("utf-8", "surrogatepass"),
     ):
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def meaning(state: Hashable, session_id: str) -> str:
+    """What a text's meaning depends on in a session (search_path, role, database, sql_mode …), in one form in all runs.
+
+    Where the gateway does not know that, an approval is good in the session that asked, and in no other.
+    """
+    match state:
+        case NameResolution(search_path=None) | MySqlResolution(known=False):
+            return f"{_form(state)} in {session_id}"
+        case _:
+            return _form(state)
+
+
+def shape(fingerprint: str, meaning: str) -> str:
+    """What statements have in common for which an approval of a window is good."""
+    return hashlib.sha256(f"{fingerprint}\0{meaning}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _form(value: object) -> str:
+    """As ``repr``, but that sets are in order and that fields which do not count for equality are left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inside = ",".join(f"{f.name}={_form(getattr(value, f.name))}" for f in fields(value) if f.compare)
+        return f"{type(value).__name__}({inside})"
+    if isinstance(value, frozenset):
+        return "{" + ",".join(sorted(map(_form, value))) + "}"
+    if isinstance(value, tuple):
+        return "(" + ",".join(map(_form, value)) + ")"
+    return repr(str(value)) if isinstance(value, str) else repr(value)
 
 
 def requester_reason(text: str) -> str:

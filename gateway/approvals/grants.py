@@ -20,7 +20,7 @@ class Demand:
     database: str
     session_id: str
     binding: str
-    fingerprint: str
+    shape: str
     rules: tuple[ApprovalRule, ...]
     instance: str = ""
 
@@ -56,7 +56,7 @@ class Grants:
 
     def _candidates(self, demand: Demand) -> Iterator[ApprovalRequest]:
         # The widest first, so that a single-use approval is not spent where another one serves.
-        shape = (demand.names, demand.resource, demand.database, demand.fingerprint)
+        shape = (demand.names, demand.resource, demand.database, demand.shape)
         for key in (
             (GrantScope.SESSION, demand.instance, demand.session_id),
             (GrantScope.WINDOW, shape),
@@ -76,8 +76,7 @@ def _key(request: ApprovalRequest) -> Hashable:
         case GrantScope.SESSION:
             return GrantScope.SESSION, request.instance, subject.session_id
         case GrantScope.WINDOW:
-            fingerprint = "" if request.statement is None else request.statement.fingerprint
             names = (subject.principal, *subject.acts_for)
-            return GrantScope.WINDOW, (names, request.resource, request.database, fingerprint)
+            return GrantScope.WINDOW, (names, request.resource, request.database, request.shape)
         case GrantScope.ONCE:
             return GrantScope.ONCE, request.binding

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from gateway.approvals.binding import binding, requester_reason
+from gateway.approvals.binding import binding, meaning, requester_reason, shape
 from gateway.approvals.errors import ApprovalRefused
 from gateway.approvals.grants import Demand
 from gateway.approvals.seam import SessionDesk
@@ -121,12 +121,13 @@ class Holder:
         principal, resource = scope.principal, scope.resource
         names = tuple(person.name for person in principal.chain())
         database = scope.database.name
-        digest = binding(principal, resource.name, database, record.text, ask.parameters)
-        fingerprint = ruling.analysis.fingerprint
-        demand = Demand(names, resource.name, database, scope.session.id, digest, fingerprint, rules)
+        read = meaning(ask.state, scope.session.id)
+        digest = binding(principal, resource.name, database, record.text, ask.parameters, read)
+        alike = shape(ruling.analysis.fingerprint, read)
+        demand = Demand(names, resource.name, database, scope.session.id, digest, alike, rules)
         note = await self._desk.use_grant(demand)
         if note is None:
-            note = await self._ask(scope, ask, rules, digest, reason, tell)
+            note = await self._ask(scope, ask, rules, (digest, alike), reason, tell)
         record.approval = note
         if (error := await self._chain.still_holds(scope, record.text, ask.state, ruling)) is not None:
             raise error
@@ -159,14 +160,14 @@ class Holder:
         scope: Scope,
         ask: AskApproval,
         rules: tuple[ApprovalRule, ...],
-        digest: str,
+        exactly: tuple[str, str],
         reason: str,
         tell: Callable[[ApprovalPending], None],
     ) -> ApprovalNote:
         session = scope.session
         identifier = self._waiting[session.id] = self._desk.new_id()
         try:
-            request = await self._desk.submit(await self._request(identifier, scope, ask, rules, digest, reason))
+            request = await self._desk.submit(await self._request(identifier, scope, ask, rules, exactly, reason))
             if session.id in self._cancelled:  # while the request was being put together
                 self._desk.withdraw(request.id, "the client gave it up")
             where = self._where(request.id)
@@ -195,9 +196,10 @@ class Holder:
         scope: Scope,
         ask: AskApproval,
         rules: tuple[ApprovalRule, ...],
-        digest: str,
+        exactly: tuple[str, str],
         reason: str,
     ) -> ApprovalRequest:
+        """``exactly`` is what it is bound to, and what it has in common with those of a window."""
         session, now = scope.session, self._clock()
         return ApprovalRequest(
             id=identifier,
@@ -218,7 +220,8 @@ class Holder:
             protocol=scope.resource.protocol,
             database=scope.database.name,
             rules=rules,
-            binding=digest,
+            binding=exactly[0],
+            shape=exactly[1],
             snapshot=self._snapshot(),
             statement=await self._summary(scope, ask),
             reason=reason,

@@ -96,6 +96,7 @@ class Instances:
             database=request.database,
             rules=request.rules,
             binding=request.binding,
+            shape=request.shape,
             snapshot=request.snapshot,
             statement=request.statement,
             reason=request.reason,

@@ -66,7 +66,7 @@ class Question(_FromInstance):
     database: str
     session: SessionId
     binding: str
-    fingerprint: str
+    shape: str
     rules: tuple[ApprovalRule, ...]
 
 

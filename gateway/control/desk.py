@@ -128,7 +128,7 @@ class LinkedDesk:
             database=demand.database,
             session=demand.session_id,
             binding=demand.binding,
-            fingerprint=demand.fingerprint,
+            shape=demand.shape,
             rules=demand.rules,
         )
         for _ in range(_ATTEMPTS_TO_FIND):

@@ -121,7 +121,8 @@ class StatementSummary:
 class ApprovalRequest:
     """A request in its present state. Times are Unix seconds.
 
-    ``binding`` is the digest of what exactly was asked for: who, for whom, on what, text and parameters.
+    ``binding`` is the digest of what exactly was asked for: who, for whom, on what, text, its meaning and parameters;
+    ``shape`` that of what statements of a window have in common.
     ``group`` and ``duration`` (seconds) are what an ``access`` request asks for. ``gateway`` and ``instance`` say whose
     session asks: the name of a linked gateway and the run of it, or nothing for the gateway that has the desk.
     """
@@ -152,6 +153,7 @@ class ApprovalRequest:
     """Why it ended, where nobody decided."""
     gateway: str = ""
     instance: str = ""
+    shape: str = ""
     used_by: str = ""
     """The session that a single-use approval let go on, to tell a question asked twice from a second session."""
 

@@ -56,6 +56,7 @@ def policies(config: Config) -> None:
         held("held"),
         held("twice", count=2),
         held("later", hold=False),
+        held("anywhere", hold=False) | {"match": {"objects": ["*.anywhere"], "actions": ["write"]}},
         held("why", reason=True),
         held("windowed", scopes=["once", "window", "session"]),
         held("brief", timeout="300ms"),
@@ -63,7 +64,7 @@ def policies(config: Config) -> None:
     ]
 
 
-TABLES = ("held", "twice", "later", "why", "windowed", "brief", "glass", "fenced")
+TABLES = ("held", "twice", "later", "anywhere", "why", "windowed", "brief", "glass", "fenced")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,11 @@ def bed(tmp_path_factory: pytest.TempPathFactory, shop_database: Shop) -> Iterat
             f"CREATE TABLE IF NOT EXISTS public.{table} (id int); GRANT ALL ON public.{table} TO PUBLIC;",
             database=shop_database.database,
         )
+    shop_database.server.psql(
+        "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.anywhere (id int); "
+        "GRANT ALL ON SCHEMA elsewhere TO PUBLIC; GRANT ALL ON elsewhere.anywhere TO PUBLIC;",
+        database=shop_database.database,
+    )
     with desk_bed(tmp_path_factory.mktemp("approvals"), shop_database, policies) as bed:
         yield bed
 
@@ -224,6 +230,45 @@ def test_without_waiting_the_same_statement_passes_once_after_the_approval(bed):
         assert run(connection, "INSERT INTO later VALUES (%s)", 7) == "INSERT 0 1"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             run(connection, "INSERT INTO later VALUES (%s)", 7)
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
+def test_it_is_for_what_the_text_meant_where_it_was_asked_for(bed):
+    text = "INSERT INTO anywhere VALUES (1)"
+    with bed.connect("sam@example.com") as asked, bed.connect("sam@example.com") as moved:
+        moved.execute("SET search_path = elsewhere")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            run(asked, text)
+        bed.decide(bed.pending())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="needs an approval"):
+            run(moved, text)
+        (number,) = moved.execute("SELECT count(*) FROM elsewhere.anywhere").fetchone() or (-1,)
+        assert number == 0
+        moved.execute("SET search_path = public")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="needs an approval"):
+            run(moved, text)
+        asked.execute("CREATE TEMPORARY TABLE anywhere (id int)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            run(asked, text)
+    with bed.connect("sam@example.com") as again:
+        assert run(again, text) == "INSERT 0 1"
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
+def test_a_number_is_not_the_text_that_looks_like_it(bed):
+    integer, text = 23, 25
+    command = b"INSERT INTO later SELECT length($1::text)"
+
+    def status(connection: psycopg.Connection[Any], type_: int) -> int:
+        return connection.pgconn.exec_params(command, [b"1"], [type_]).status
+
+    with bed.connect("sam@example.com") as connection:
+        assert status(connection, integer) == psycopg.pq.ExecStatus.FATAL_ERROR
+        bed.decide(bed.pending())
+        assert status(connection, text) == psycopg.pq.ExecStatus.FATAL_ERROR
+        assert status(connection, integer) == psycopg.pq.ExecStatus.COMMAND_OK
     for request in bed.requests(ApprovalState.PENDING):
         bed.decide(request, approve=False)
 

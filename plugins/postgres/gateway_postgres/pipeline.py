@@ -75,7 +75,7 @@ class Described:
 class Prepared:
     """A prepared statement."""
 
-    __slots__ = ("_shown", "describe_sent", "described", "name", "ruling", "seen", "state", "text", "types")
+    __slots__ = ("_shown", "describe_sent", "described", "name", "ruling", "seen", "state", "text", "types", "wanted")
 
     def __init__(self, name: bytes, text: bytes, ruling: Ruling, state: SessionState, types: bytes = b"") -> None:
         self.name = name
@@ -89,6 +89,8 @@ class Prepared:
         self.describe_sent = False
         self.types = types
         """Number and OIDs of the parameters' types: as Parse said, or, once it was asked, the server."""
+        self.wanted = types
+        """The same as Parse said, whatever the server answers: the client's own word, for an approval of it."""
         self._shown: str | None = None
 
     @property

@@ -376,7 +376,7 @@ class ClientStream:
         core = self._core
         core.intent = record
         state = self._state if portal is None else portal.prepared.state
-        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else portal.bound)
+        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else _exact(portal))
         core.effects.append(ask)
 
     def _sent(self, pending: Pending, ruling: Ruling) -> None:
@@ -685,3 +685,9 @@ def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes
     if stop - start < 7 or data.find(b"\0", start + 6, stop) != stop - 1 or data[start + 5] not in (STATEMENT, PORTAL):
         raise RemoteProtocolError(f"{message}: malformed")
     return data[start + 5], data[start + 6 : stop - 1]
+
+
+def _exact(portal: Portal) -> bytes:
+    """What a portal's parameters are, for an approval: ``1`` as a number is not ``1`` as a text."""
+    types = portal.prepared.wanted
+    return b"%d %b%b" % (len(types), types, portal.bound)

@@ -91,6 +91,7 @@ class Bed:
             database="shop",
             rules=rules,
             binding="b1",
+            shape="f1",
             snapshot="v1",
             statement=StatementSummary("ALTER TABLE t ADD c int", "f1"),
         )
@@ -399,7 +400,7 @@ def test_a_window_is_for_the_statements_shape_and_ends(tmp_path):
         await waiting
         same_shape = bed.demand(rule, binding="other literals", session_id="s5")
         assert await bed.desk.use_grant(same_shape) is not None
-        assert await bed.desk.use_grant(replace(same_shape, fingerprint="f2")) is None
+        assert await bed.desk.use_grant(replace(same_shape, shape="f2")) is None
         bed.now += 301
         assert await bed.desk.use_grant(same_shape) is None
 
@@ -413,10 +414,10 @@ def test_a_grant_for_the_session_ends_with_it(tmp_path):
         waiting = await hold(bed, bed.request(rule))
         await bed.desk.decide("r1", DORA, approve=True, scope=GrantScope.SESSION)
         await waiting
-        assert await bed.desk.use_grant(bed.demand(rule, binding="x", fingerprint="y")) is not None
-        assert await bed.desk.use_grant(bed.demand(rule, binding="x", fingerprint="y", session_id="s2")) is None
+        assert await bed.desk.use_grant(bed.demand(rule, binding="x", shape="y")) is not None
+        assert await bed.desk.use_grant(bed.demand(rule, binding="x", shape="y", session_id="s2")) is None
         bed.desk.session_ended("s1")
-        assert await bed.desk.use_grant(bed.demand(rule, binding="x", fingerprint="y")) is None
+        assert await bed.desk.use_grant(bed.demand(rule, binding="x", shape="y")) is None
 
     run(tmp_path, story)
 

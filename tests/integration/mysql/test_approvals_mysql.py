@@ -163,6 +163,21 @@ def test_bound_parameters_are_part_of_what_is_approved(bed: DeskBed, threads: Th
         bed.decide(request, approve=False)
 
 
+def test_it_is_for_what_the_text_meant_under_the_sql_mode_where_it_was_asked_for(bed: DeskBed) -> None:
+    text = 'UPDATE products SET price = price WHERE name = "name"'  # one product, or, as a column, all of them
+    with connected(bed) as connection:
+        with pytest.raises(pymysql.err.OperationalError, match="approval"):
+            run(connection, text)
+        bed.decide(bed.pending())
+        run(connection, "SET sql_mode = 'ANSI_QUOTES'")
+        with pytest.raises(pymysql.err.OperationalError, match="approval"):
+            run(connection, text)
+    with connected(bed) as connection, connection.cursor() as cursor:
+        assert cursor.execute(text) == 0
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
 def test_values_sent_ahead_are_part_of_it_and_forgotten_with_a_refusal(
     bed: DeskBed, threads: ThreadPoolExecutor
 ) -> None:

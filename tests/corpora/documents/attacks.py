@@ -42,7 +42,7 @@ def replace(expression: Any) -> Command:
 def attacks() -> list[Attack]:
     """All of them."""
     found: list[Attack] = []
-    for group in (_reading, _expressions, _groups, _roots, _joins, _windows, _writing, _definitions, _server, _oracles):
+    for group in (_reading, _expressions, _groups, _roots, _joins, _windows, _writing, _definitions, _server, _oracles, _newer):
         for number, item in enumerate(group()):
             steps = item if isinstance(item, tuple) else (item,)
             found.append(Attack(f"{group.__name__[1:]}:{number}", steps))
@@ -439,6 +439,97 @@ def _oracles() -> Iterator[Any]:
     yield {"distinct": "customers", "key": "tax", "query": {"$expr": {"$toInt": "$tax"}}}
     yield {"update": "customers", "updates": [{"q": {"$expr": {"$toInt": "$tax"}}, "u": {"$set": {"level": 1}}}]}
     yield {"delete": "customers", "deletes": [{"q": {"$expr": {"$toInt": "$tax"}}, "limit": 0}]}
+
+
+def _newer() -> Iterator[Any]:
+    """Stages, operators and fields of MongoDB 7 and 8, and quieter ways of older ones."""
+    stages: list[Command] = [
+        {"$rankFusion": {"input": {"pipelines": {"a": [{"$sort": {"tax": 1}}]}}}},
+        {"$scoreFusion": {"input": {"pipelines": {"a": [{"$score": {"score": "$income"}}]}, "normalization": "none"}}},
+        {"$score": {"score": "$income", "normalization": "none"}},
+        {"$vectorSearch": {"index": "v", "path": "tax", "queryVector": [1.0], "numCandidates": 1, "limit": 1}},
+        {"$searchMeta": {"facet": {"facets": {"f": {"type": "string", "path": "tax"}}}}},
+        {"$queryStats": {}},
+        {"$querySettings": {}},
+        {"$listSampledQueries": {}},
+        {"$listClusterCatalog": {}},
+        {"$sqlSettings": {}},
+        {"$operationMetrics": {}},
+        {"$lookup": {"from": "customers", "as": "x", "pipeline": [{"$search": {}}]}},
+        {"$facet": {"a": [{"$queryStats": {}}]}},
+        {"$unionWith": {"coll": "products", "pipeline": [{"$vectorSearch": {}}]}},
+    ]
+    yield from map(agg, stages)
+    for expression in (
+        {"$toHashedIndexKey": "$tax"},
+        {"$percentile": {"input": ["$income"], "p": [0.5], "method": "approximate"}},
+        {"$median": {"input": ["$income"], "method": "approximate"}},
+        {"$bitAnd": ["$income", -1]},
+        {"$bitXor": ["$credit", {"$toLong": 0}]},
+        {"$toUUID": "$ref"},
+        {"$createObjectId": {"x": "$tax"}},
+        {"$serializeEJSON": {"input": "$$ROOT"}},
+        {"$deserializeEJSON": {"input": "$secret"}},
+        {"$convert": {"input": "$tax", "to": "binData", "format": "utf8"}},
+        {"$convert": {"input": "$tax", "to": "int", "onError": "$tax"}},
+        {"$convert": {"input": "$missing", "to": "int", "onNull": MAIL}},
+        {"$hash": {"input": "$tax", "algorithm": "md5"}},
+        {"$encStrContains": {"input": "$tax", "substring": "K"}},
+        {"$subtype": "$key"},
+        {"$similarityCosine": {"vectors": [["$income"], [1]]}},
+        {"$sortArray": {"input": ["$tax", MAIL], "sortBy": 1}},
+        {"$setField": {"field": "f", "input": {}, "value": "$tax"}},
+        {"$unsetField": {"field": "name", "input": "$$ROOT"}},
+        {"$zip": {"inputs": [["$tax"], [MAIL]], "useLongestLength": True, "defaults": ["$tax", "$tax"]}},
+        {"$reduce": {"input": [1], "initialValue": MAIL, "in": "$$value"}},
+        {"$let": {"vars": {"tax": "$tax", "x": MAIL}, "in": ["$$tax", "$$x"]}},
+        {"$meta": "textScore"},
+        {"$meta": "sortKey"},
+        {"$bottomN": {"input": ["$tax"], "n": 1}},
+        {"$binarySize": "$tax", "$toString": "$tax"},
+    ):
+        yield project(x=expression)
+        yield {"find": "customers", "projection": {"x": expression}}
+    yield {"find": "customers", "projection": {"_id": 1, "k": {"$meta": "sortKey"}}, "sort": {"tax": 1}}
+    yield {"find": "customers", "projection": {"_id": 1, "k": {"$meta": "indexKey"}}, "hint": {"tax": 1}}
+    yield {"find": "customers", "projection": {"_id": 1}, "hint": {"tax": 1}, "returnKey": True}
+    yield {"find": "customers", "min": {"tax": "A"}, "max": {"tax": "Z"}, "hint": {"tax": 1}, "returnKey": True}
+    yield {"find": "customers", "showRecordId": True, "projection": {"tax": {"$slice": 1}, "contact": {"$slice": 1}}}
+    yield {"find": "customers", "let": {"a": "$tax"}, "filter": {"$expr": {"$eq": ["$$a", "x"]}}, "projection": {"x": "$$a"}}
+    yield {"find": "customers", "let": {"a": 1}, "projection": {"x": {"$concat": ["$tax", {"$toString": "$$a"}]}}}
+    yield {"find": "customers", "collation": {"locale": "en", "strength": 1}, "projection": {"x": {"$toLower": MAIL}}}
+    yield {"find": "customers", "comment": {"x": MAIL}, "projection": {"x": MAIL}}
+    yield agg({"$setWindowFields": {"sortBy": {"_id": 1}, "output": {"w": {"$percentile": {"input": "$income", "p": [0, 1], "method": "approximate"}}}}})
+    yield agg({"$setWindowFields": {"sortBy": {"_id": 1}, "output": {"w": {"$minMaxScaler": {"input": "$income", "min": 0, "max": 10**9}}}}})
+    yield agg({"$group": {"_id": None, "m": {"$median": {"input": "$income", "method": "approximate"}}, "p": {"$percentile": {"input": "$credit", "p": [1], "method": "approximate"}}}})
+    yield agg({"$group": {"_id": None, "m": {"$concatArrays": ["$tax"]}, "s": {"$setUnion": ["$tax"]}}})
+    yield agg({"$fill": {"sortBy": {"_id": 1}, "output": {"name": {"value": "$tax"}, "x": {"method": "locf"}}}})
+    yield agg({"$fill": {"partitionBy": {"p": "$tax"}, "sortBy": {"_id": 1}, "output": {"y": {"value": MAIL}}}})
+    yield agg({"$fill": {"partitionByFields": ["tax"], "output": {"y": {"value": {"$toUpper": "$tax"}}}}})
+    yield agg({"$densify": {"field": "income", "range": {"step": 500_000, "bounds": "full"}}}, {"$project": {"income": 1}})
+    yield agg({"$densify": {"field": "n", "partitionByFields": ["tax"], "range": {"step": 1, "bounds": [0, 2]}}})
+    yield agg({"$documents": [{"a": 1}]}, {"$lookup": {"from": "customers", "pipeline": [{"$project": {"q": MAIL}}], "as": "b"}}, on=1)
+    yield agg({"$lookup": {"from": "customers", "localField": "_id", "foreignField": "_id", "let": {"t": "$tax"}, "pipeline": [{"$replaceWith": {"z": "$$t"}}], "as": "b"}})
+    yield agg({"$replaceWith": {"$mergeObjects": [{"$arrayToObject": [[{"k": "$tax", "v": 1}]]}, "$contact"]}})
+    yield agg({"$project": {"x": {"$map": {"input": {"$objectToArray": "$$ROOT"}, "as": "e", "in": "$$e.v"}}}})
+    yield agg({"$unset": "nothing"}, {"$project": {"x": {"$getField": {"field": {"$literal": "tax"}, "input": "$$ROOT"}}}})
+    yield agg({"$collStats": {"queryExecStats": {}, "latencyStats": {"histograms": True}}})
+    yield agg({"$changeStream": {"fullDocument": "required", "showExpandedEvents": True}}, {"$project": {"x": "$fullDocument.tax"}})
+    yield agg({"$match": {"$jsonSchema": {"properties": {"tax": {"pattern": "("}}}}})
+    yield {"find": "customers", "filter": {"tax": {"$regex": "("}}}
+    yield {"find": "customers", "filter": {"$expr": {"$regexMatch": {"input": MAIL, "regex": "$tax"}}}}
+    yield {"count": "customers", "query": {"$expr": {"$toDecimal": MAIL}}, "hint": {"tax": 1}}
+    yield {"explain": {"find": "customers", "hint": {"tax": 1}, "min": {"tax": "A"}, "max": {"tax": "Z"}}, "verbosity": "executionStats"}
+    yield {"bulkWrite": 1, "ops": [{"update": 0, "filter": {"$expr": {"$toInt": "$tax"}}, "updateMods": {"$set": {"a": 1}}}], "nsInfo": [{"ns": "vault.customers"}]}
+    yield {"bulkWrite": 1, "ops": [{"update": 0, "filter": {}, "updateMods": [{"$set": {"name": "$tax"}}], "return": "pre"}], "nsInfo": [{"ns": "vault.customers"}]}
+    yield {"insert": "customers", "documents": [{"_id": 1}], "bypassDocumentValidation": True}
+    yield {"findAndModify": "customers", "query": {"_id": 1}, "update": {"$set": {"level": 3}}, "new": True, "fields": {"x": MAIL}}
+    yield {"findAndModify": "customers", "query": {}, "sort": {"tax": 1}, "update": [{"$set": {"name": "$tax"}}], "fields": {"name": 1}, "new": True}
+    yield {"distinct": "customers", "key": "contact.email", "hint": {"_id": 1}, "collation": {"locale": "en"}}
+    yield {"getShardedData": 1}
+    yield {"analyzeShardKey": "vault.customers", "key": {"tax": 1}}
+    yield {"configureQueryAnalyzer": "vault.customers", "mode": "full", "samplesPerSecond": 1}
+    yield {"cleanupStructuredEncryptionData": "customers", "cleanupTokens": {}}
 
 
 def _elsewhere() -> Iterator[tuple[str, Command]]:

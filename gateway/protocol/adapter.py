@@ -232,8 +232,8 @@ class ProtocolAdapter(Protocol):
     """Effects this protocol can enforce; loading a policy with another one for such a resource fails."""
     alpn: Sequence[str]
 
-    def preamble(self, *, tls: bool) -> Preamble:
-        """The part before TLS. ``tls`` says whether the listener has a certificate."""
+    def preamble(self, *, tls: bool, resource: str | None) -> Preamble:
+        """The part before TLS. ``tls`` says whether the listener has a certificate, ``resource`` whose alone it is."""
 
     def create_relay(self, settings: RelaySettings) -> Relay:
         """A fresh state machine for one session."""

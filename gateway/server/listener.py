@@ -143,7 +143,9 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             keep_alive(sock)
             async with asyncio.timeout(self._login_timeout):
-                negotiated = await negotiate(sock, self.adapter.preamble(tls=self._tls is not None))
+                negotiated = await negotiate(
+                    sock, self.adapter.preamble(tls=self._tls is not None, resource=self.endpoint.resource)
+                )
                 session = self._factory.create_session(self, client, tls=negotiated.tls)
                 await self._connect(sock, session, negotiated)
         except (GatewayError, OSError, ssl.SSLError, TimeoutError) as error:

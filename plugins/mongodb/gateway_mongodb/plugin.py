@@ -53,7 +53,7 @@ class MongoAdapter:
     def __init__(self) -> None:
         self._shared = Shared()
 
-    def preamble(self, *, tls: bool) -> Preamble:
+    def preamble(self, *, tls: bool, resource: str | None) -> Preamble:
         """TLS begins with the first byte, or there is none. Nothing is negotiated in clear."""
         first = yield Peek(3)
         # A message whose length begins with 0x16 0x03 would be longer than any that comes before a login.

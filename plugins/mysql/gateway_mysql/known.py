@@ -22,16 +22,21 @@ class KnownServers:
         """A server has greeted."""
         self._greetings[resource] = (greeting.version, greeting.capabilities)
 
-    @property
-    def capabilities(self) -> Capability | None:
-        """What all of them can do; None before any was met."""
+    def _behind(self, resource: str | None) -> list[tuple[bytes, Capability]]:
+        """The greetings of those that a client may be on its way to: of one alone, where the listener is that one's."""
+        if resource is None:
+            return list(self._greetings.values())
+        known = self._greetings.get(resource)
+        return [] if known is None else [known]
+
+    def capabilities(self, resource: str | None) -> Capability | None:
+        """What all of them can do; None before any was met. ``resource`` is the listener's own, if it has one."""
         common: Capability | None = None
-        for _, capabilities in self._greetings.values():
+        for _, capabilities in self._behind(resource):
             common = capabilities if common is None else common & capabilities
         return common
 
-    @property
-    def version(self) -> bytes:
+    def version(self, resource: str | None) -> bytes:
         """The version that all of them name, or one that stands for none."""
-        versions = {version for version, _ in self._greetings.values()}
+        versions = {version for version, _ in self._behind(resource)}
         return versions.pop() if len(versions) == 1 else DEFAULT_VERSION

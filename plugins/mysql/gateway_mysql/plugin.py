@@ -78,13 +78,13 @@ class MySqlAdapter:
             self._key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
         return self._key
 
-    def preamble(self, *, tls: bool) -> Preamble:
+    def preamble(self, *, tls: bool, resource: str | None) -> Preamble:
         """Greet, and begin TLS where the client asks for it. The relay is given the greeting first.
 
         The client's first packet is read with its exact size, so whatever it sends behind a request for TLS in clear is
         read by TLS as its handshake, which fails.
         """
-        greeting = packet(self._greeting(tls=tls).encode(), 0)
+        greeting = packet(self._greeting(resource, tls=tls).encode(), 0)
         yield Write(greeting)
         header = yield ReadExactly(HEADER)
         size = int.from_bytes(header[:3], "little")
@@ -96,13 +96,13 @@ class MySqlAdapter:
             return b""
         return greeting + header + payload
 
-    def _greeting(self, *, tls: bool) -> Greeting:
+    def _greeting(self, resource: str | None, *, tls: bool) -> Greeting:
         return Greeting(
-            version=self._servers.version,
+            version=self._servers.version(resource),
             # Far from the numbers that servers give, so that a number means one session.
             thread=0x8000_0000 | int.from_bytes(token_bytes(4), "little") >> 1,
             nonce=fresh_nonce(token_bytes),
-            capabilities=offered(self._servers.capabilities, tls=tls),
+            capabilities=offered(self._servers.capabilities(resource), tls=tls),
             charset=UTF8MB4,
             status=int(Status.AUTOCOMMIT),
             plugin=CACHING_SHA2,

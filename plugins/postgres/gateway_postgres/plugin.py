@@ -61,7 +61,7 @@ class PostgresAdapter:
     alpn: Sequence[str] = (_ALPN,)
     enforces = frozenset(Effect)
 
-    def preamble(self, *, tls: bool) -> Preamble:
+    def preamble(self, *, tls: bool, resource: str | None) -> Preamble:
         """TLS at once (PostgreSQL 17), after SSLRequest, or none; GSSENCRequest is declined (documentation 55.2.10-11).
 
         Requests are read with their exact size, so whatever a client sends behind an SSLRequest in clear is read by

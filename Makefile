@@ -7,8 +7,8 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 WORKERS ?= 2
 KILLS ?= 300
 BIN := .venv/bin
-SOURCES := $(shell find gateway plugins -name '*.pyx')
-PRODUCT := $(shell find gateway plugins admin_api -name '*.py' -o -name '*.pyx' -o -name '*.yaml' -o -name '*.sql')
+SOURCES := $(shell find gateway plugins -name '*.pyx' -o -name '*.pxi')
+PRODUCT := $(shell find gateway plugins admin_api -name '*.py' -o -name '*.pyx' -o -name '*.pxi' -o -name '*.yaml' -o -name '*.sql')
 
 # uv would otherwise try to download a Python of its own.
 export UV_PYTHON_PREFERENCE ?= only-system

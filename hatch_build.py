@@ -130,7 +130,8 @@ class AcceleratorBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def _compiled(self, root: Path, source: Path) -> Path | None:
         """The shared object of ``source`` for this Python; None if it cannot be built."""
         target = source.with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
-        if target.exists() and target.stat().st_mtime_ns > source.stat().st_mtime_ns:
+        parts = [source, *(part for folder in SOURCE_ROOTS for part in (root / folder).rglob("*.pxi"))]
+        if target.exists() and target.stat().st_mtime_ns > max(part.stat().st_mtime_ns for part in parts):
             return target
         target.unlink(missing_ok=True)  # if the build fails, an outdated one must not stay behind
         try:
@@ -152,7 +153,7 @@ def _compile(root: Path, source: Path, target: Path) -> None:
     module = ".".join((package, *source.relative_to(root / folder).with_suffix("").parts))
     with tempfile.TemporaryDirectory(prefix="querygate-build-") as scratch:
         extension = Extension(module, [str(source)], extra_compile_args=["-O3"])
-        modules = cythonize([extension], build_dir=scratch, quiet=True, language_level=3)  # type: ignore[no-untyped-call]
+        modules = cythonize([extension], build_dir=scratch, include_path=[str(root)], quiet=True, language_level=3)  # type: ignore[no-untyped-call]
         command = build_ext(Distribution({"name": "querygate", "ext_modules": modules}))
         command.build_lib = command.build_temp = scratch
         command.ensure_finalized()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.errors import MaskingError
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -43,3 +45,24 @@ class Computed:
 
 
 CellMask = Constant | Partial | Computed
+
+
+def mask_cell(value: bytes, mask: CellMask) -> bytes | None:
+    """What a value's wire bytes become (None: NULL), as kernels in plain Python do it and compiled ones have to."""
+    match mask:
+        case Constant():
+            return mask.value
+        case Partial():
+            if not value.isascii():
+                return _checked(mask.otherwise(value))
+            if 2 * (mask.first + mask.last) > len(value):
+                return mask.run
+            return value[: mask.first] + mask.run + value[len(value) - mask.last :]
+        case Computed():
+            return _checked(mask.compute(value))
+
+
+def _checked(value: bytes | None) -> bytes | None:
+    if value is not None and type(value) is not bytes:
+        raise MaskingError("a masking function returned something else than bytes")
+    return value

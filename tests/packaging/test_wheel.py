@@ -79,7 +79,7 @@ def test_every_package_is_there_and_typed(unpacked: Path) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_holds_all_its_modules_and_data_and_nothing_else(package: str, unpacked: Path) -> None:
     source = ROOT / PACKAGES[package]
-    built_from = {".pyx", ".c", ".pyc", ".so"}
+    built_from = {".pyx", ".pxi", ".c", ".pyc", ".so"}
     expected = {path.relative_to(source) for path in _files(source) if path.suffix not in built_from}
     installed = {path.relative_to(unpacked / package) for path in _files(unpacked / package) if path.suffix != ".so"}
     assert installed == expected

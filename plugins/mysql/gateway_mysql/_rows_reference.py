@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.errors import MaskingError
-from gateway.masking.cells import CellMask, Computed, Constant, Partial
+from gateway.masking.cells import CellMask, Computed, Constant, Partial, mask_cell
 
 COMPILED = False
 
@@ -133,7 +133,7 @@ def _mask_text(row: bytes, row_mask: RowMask) -> tuple[bytes, tuple[int, ...]]:
         if masker is None:
             output += row[position:stop]
         else:
-            value = _mask_cell(row[begin:stop], masker)
+            value = mask_cell(row[begin:stop], masker)
             output += b"\xfb" if value is None else _length(len(value)) + value
             masked[index] = 1
         position = stop
@@ -166,7 +166,7 @@ def _mask_binary(row: bytes, row_mask: RowMask, widths: Sequence[int]) -> tuple[
         if masker is None:
             output += row[position:stop]
         else:
-            value = _mask_cell(row[begin:stop], masker)
+            value = mask_cell(row[begin:stop], masker)
             masked[index] = 1
             if value is None:
                 output[1 + bit // 8] |= 1 << bit % 8
@@ -234,23 +234,3 @@ def _length(size: int) -> bytes:
 def _fits(value: bytes, width: int) -> None:
     if (width > 0 and len(value) != width) or (width == LENGTH_BYTE and len(value) > 0xFA):
         raise MaskingError("a masked value does not fit its column")
-
-
-def _mask_cell(value: bytes, masker: CellMask) -> bytes | None:
-    match masker:
-        case Constant():
-            return masker.value
-        case Partial():
-            if not value.isascii():
-                return _checked(masker.otherwise(value))
-            if 2 * (masker.first + masker.last) > len(value):
-                return masker.run
-            return value[: masker.first] + masker.run + value[len(value) - masker.last :]
-        case Computed():
-            return _checked(masker.compute(value))
-
-
-def _checked(value: bytes | None) -> bytes | None:
-    if value is not None and type(value) is not bytes:
-        raise MaskingError("a masking function returned something else than bytes")
-    return value

@@ -10,7 +10,7 @@ from struct import Struct
 
 from gateway.domain.budget import COMPUTED_BYTES, Weight
 from gateway.errors import MaskingError, MessageTooLarge, RemoteProtocolError
-from gateway.masking.cells import CellMask, Computed, Constant, Partial
+from gateway.masking.cells import CellMask, Computed, Constant, Partial, mask_cell
 
 COMPILED = False
 
@@ -206,7 +206,7 @@ def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: byt
         if masker is None or size == -1:
             output += buf[position:following]
         else:
-            value = _mask_cell(bytes(buf[position + 4 : following]), masker)
+            value = mask_cell(bytes(buf[position + 4 : following]), masker)
             output += _NULL if value is None else _LENGTH.pack(len(value)) + value
             masked[index] += 1
         position = following
@@ -216,23 +216,3 @@ def _mask_row(buf: Buffer, start: int, stop: int, row_mask: RowMask, output: byt
     if length > _MAX_LENGTH:
         raise MaskingError("a masked row is too long for a message")
     _LENGTH.pack_into(output, begin + 1, length)
-
-
-def _mask_cell(value: bytes, masker: CellMask) -> bytes | None:
-    match masker:
-        case Constant():
-            return masker.value
-        case Partial():
-            if not value.isascii():
-                return _checked(masker.otherwise(value))
-            if 2 * (masker.first + masker.last) > len(value):
-                return masker.run
-            return value[: masker.first] + masker.run + value[len(value) - masker.last :]
-        case Computed():
-            return _checked(masker.compute(value))
-
-
-def _checked(value: bytes | None) -> bytes | None:
-    if value is not None and type(value) is not bytes:
-        raise MaskingError("a masking function returned something else than bytes")
-    return value

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import DocumentShop
@@ -67,3 +68,41 @@ def test_a_single_value_and_distinct_ones_are_counted_too(gateway: MongoGateway)
     assert changed["card"] == "****"
     assert masked_in(gateway.folder, "counted distinct") == [(1, {CARD: 1})]
     assert masked_in(gateway.folder, "counted once") == [(2, {EMAIL: 1, CONTACT: 1, CARD: 1})]
+
+
+def test_null_alone_masks_nothing(gateway: MongoGateway) -> None:
+    with gateway.client(ANALYST) as client:
+        found = client[DATABASE].people.find_one({"_id": 5}, {"contact.phone": 1}, comment="counted nobody")
+    assert found == {"_id": 5, "contact": {"phone": None}}
+    assert masked_in(gateway.folder, "counted nobody") == [(0, {})]
+
+
+def test_an_expression_counts_for_every_label_in_it(gateway: MongoGateway) -> None:
+    stages: list[dict[str, Any]] = [
+        {"$match": {"_id": {"$in": [1, 2, 4]}}},
+        {"$project": {"both": {"$concat": ["$card", {"$arrayElemAt": ["$contact.emails", 0]}]}, "n": {"$size": [[]]}}},
+    ]
+    with gateway.client(ANALYST) as client:
+        found = list(client[DATABASE].people.aggregate(stages, comment="counted together"))
+    assert [one["both"] for one in found] == ["****"] * 3
+    assert masked_in(gateway.folder, "counted together") == [(3, {EMAIL: 3, CONTACT: 3, CARD: 3})]
+
+
+def test_results_behind_a_limit_are_not_counted(
+    gateway: MongoGateway, mongo_shop: DocumentShop, start_mongo_gateway: StartMongoGateway
+) -> None:
+    def change(config: Config) -> None:
+        config["classifications"].append({"resource": RESOURCE, "label": CARD, "paths": [f"{DATABASE}.people.card"]})
+        config["policies"].append(
+            {"name": "fifty", "effect": "limit", "match": {"groups": ["analysts"]}, "limit": {"rows": 50}}
+        )
+
+    limited = start_mongo_gateway(mongo_shop, change=change)
+    found: list[dict[str, Any]] = []
+    with limited.client(ANALYST) as client, pytest.raises(OperationFailure, match="limit"):
+        found.extend(client[DATABASE].people.find({}, comment="counted too many", sort=[("_id", 1)]))
+    assert len(found) == 50
+    seen = sum("card" in one for one in found)
+    assert masked_in(limited.folder, "counted too many", 2) == [(seen, {CARD: seen}), (0, {})], (
+        "and what asked for more"
+    )

@@ -406,7 +406,35 @@ ASKING = [
 ]
 
 
-def test_what_is_counted_looks_as_without_the_limit(limited: MySqlGateway, table: str) -> None:
+DIAGNOSED = [
+    "INSERT IGNORE INTO bin VALUES (1, 'again'), (700, 'g')",
+    "SELECT @@warning_count, @@error_count",
+    "INSERT IGNORE INTO bin VALUES (1, 'again')",
+    "SHOW COUNT(*) WARNINGS",
+    "SHOW WARNINGS",
+    "INSERT IGNORE INTO bin VALUES (1, 'again')",
+    "GET DIAGNOSTICS @conditions = NUMBER, @counted = ROW_COUNT",
+    "SELECT @conditions, @counted",
+    "INSERT IGNORE INTO bin VALUES (1, 'again')",
+    "GET DIAGNOSTICS CONDITION 1 @number = MYSQL_ERRNO, @said = MESSAGE_TEXT",
+    "SELECT @number, @said",
+    "INSERT INTO bin VALUES (1, 'again')",
+    "SHOW COUNT(*) ERRORS",
+    "SHOW ERRORS",
+    "SELECT LAST_INSERT_ID()",
+    "SELECT SQL_CALC_FOUND_ROWS id FROM bin ORDER BY id LIMIT 2",
+    "SELECT FOUND_ROWS()",
+    "UPDATE bin SET note = 'found' WHERE id = 3",
+    "SELECT FOUND_ROWS()",
+    "SELECT LAST_INSERT_ID(41)",
+    "UPDATE bin SET note = 'lost' WHERE id = 3",
+    "SELECT LAST_INSERT_ID()",
+]
+"""What is asked about the last statement, other than ROW_COUNT()."""
+
+
+@pytest.mark.parametrize("asking", [ASKING, DIAGNOSED], ids=["counts", "diagnostics"])
+def test_what_is_counted_looks_as_without_the_limit(limited: MySqlGateway, table: str, asking: list[str]) -> None:
     """Packet by packet: affected rows, ROW_COUNT(), warnings, columns with names and types, the transaction."""
     shop = limited.shop
     logins = (
@@ -418,9 +446,9 @@ def test_what_is_counted_looks_as_without_the_limit(limited: MySqlGateway, table
         wire = Wire({"host": "127.0.0.1", "database": DATABASE, **login}, CLIENT.MULTI_STATEMENTS)
         with closing(wire.connection):
             wire.ask(b"\x03SET autocommit = 1")
-            answers.append([wire.ask(b"\x03" + text.encode()) for text in ASKING])
+            answers.append([wire.ask(b"\x03" + text.encode()) for text in asking])
             wire.ask(b"\x03DELETE FROM bin WHERE id > 100")
-    for text, direct, through in zip(ASKING, *answers, strict=True):
+    for text, direct, through in zip(asking, *answers, strict=True):
         assert through == direct, text
 
 

@@ -32,6 +32,8 @@ async def take_callback(context: Context, identifier: str, body: bytes, signatur
                 decision = CallbackIn.model_validate_json(body)
             except ValidationError as error:
                 raise BadRequest(f"the decision has {error.error_count()} mistakes; see the OpenAPI document") from None
+            if decision.id != identifier:
+                raise Forbidden("the signed decision is about another request")
             return await _decide(context, webhook, decision.user, identifier, decision)
     raise Unauthenticated(f"{HEADER}: not a signature of a webhook of ours, or too old")
 

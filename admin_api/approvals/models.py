@@ -93,8 +93,12 @@ class DecisionIn(BaseModel):
 
 
 class CallbackIn(DecisionIn):
-    """A decision by whoever a webhook's receiver says it is."""
+    """A decision by whoever a webhook's receiver says it is.
 
+    The signature covers the body alone, so the body says what it is about: it is good for no other request.
+    """
+
+    id: str = Field(min_length=1, max_length=100, description="As in the path", examples=["5f0c9a51d2"])
     user: str = Field(min_length=1, max_length=200, description="One of the webhook's `users`", examples=["U024BE7LH"])
 
 

@@ -304,8 +304,14 @@ class Desk:
         entry = self._entries.get(identifier)
         if entry is None:
             raise await self._why_not(identifier)
+        came = self.clock()
         async with entry.lock:
             request = entry.request
+            if request.state is ApprovalState.PENDING and came >= request.expires:
+                # The clock was set, or the machine slept: the timer does not know it yet.
+                _cancel(entry.timer)
+                entry.timer = asyncio.get_running_loop().call_later(0.0, self._time_is_over, entry)
+                raise AlreadyDecided(f"request {identifier} is expired; nothing is left to decide")
             breaking = check_eligible(request, approver, approve=approve, reason=reason)
             seconds = check_scope(request.rules, scope, window) if approve else None
             now = self.clock()

@@ -138,7 +138,7 @@ def test_a_webhooks_receiver_decides_by_signature_alone(desk_api, groups):
     groups["dora@example.com"] = frozenset({"dba"})
     request = ask(api)
     path = f"/v1/approvals/{request.id}/callback"
-    body = json.dumps({"user": "U1", "decision": "reject", "reason": "no"}).encode()
+    body = json.dumps({"id": request.id, "user": "U1", "decision": "reject", "reason": "no"}).encode()
     good = {HEADER: sign(SECRET, body, api.clock().timestamp())}
     for headers, content, status in (
         ({}, body, 401),
@@ -150,9 +150,37 @@ def test_a_webhooks_receiver_decides_by_signature_alone(desk_api, groups):
     ):
         answer = api.request("POST", path, content=content, headers=headers, token="")
         assert answer.status_code == status, answer.text
-    stranger = json.dumps({"user": "U9", "decision": "approve"}).encode()
+    stranger = json.dumps({"id": request.id, "user": "U9", "decision": "approve"}).encode()
     signed = {HEADER: sign(SECRET, stranger, api.clock().timestamp())}
     assert api.request("POST", path, content=stranger, headers=signed, token="").status_code == 403
+
+
+def test_a_signed_decision_is_good_for_its_own_request_only(desk_api, groups):
+    api = desk_api
+    groups["dora@example.com"] = frozenset({"dba"})
+    meant, other = ask(api), ask(api, database="elsewhere")
+    for content, request, status in (
+        ({"id": meant.id, "user": "U1", "decision": "approve"}, other, 403),
+        ({"user": "U1", "decision": "approve"}, other, 400),
+        ({"id": meant.id, "user": "U1", "decision": "approve"}, meant, 200),
+    ):
+        body = json.dumps(content).encode()
+        headers = {HEADER: sign(SECRET, body, api.clock().timestamp())}
+        answer = api.request("POST", f"/v1/approvals/{request.id}/callback", content=body, headers=headers, token="")
+        assert answer.status_code == status, answer.text
+    assert api.run(api.assembly.desk.get(other.id)).state is ApprovalState.PENDING
+
+
+def test_who_has_left_the_group_decides_no_more(desk_api, groups):
+    api = desk_api
+    groups["dora@example.com"] = frozenset({"dba"})
+    request = ask(api)
+    body = json.dumps({"id": request.id, "user": "U1", "decision": "approve"}).encode()
+    headers = {HEADER: sign(SECRET, body, api.clock().timestamp())}
+    del groups["dora@example.com"]
+    answer = api.request("POST", f"/v1/approvals/{request.id}/callback", content=body, headers=headers, token="")
+    assert answer.status_code == 403
+    assert api.run(api.assembly.desk.get(request.id)).state is ApprovalState.PENDING
 
 
 def test_a_button_in_slack(desk_api, groups):

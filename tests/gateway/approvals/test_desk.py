@@ -190,6 +190,31 @@ def test_nobody_decides_in_time(tmp_path):
     assert run(tmp_path, story).journal.kinds() == ["requested", "expired"]
 
 
+def test_what_is_over_by_the_clock_is_not_approved_though_no_timer_has_said_so(tmp_path):
+    async def story(bed: Bed) -> None:
+        waiting = await hold(bed, bed.request())
+        bed.now += RULE.timeout
+        with pytest.raises(AlreadyDecided, match="expired"):
+            await bed.desk.decide("r1", DORA, approve=True)
+        with pytest.raises(ApprovalRefused):
+            await asyncio.wait_for(waiting, 5)
+        assert await bed.desk.use_grant(bed.demand()) is None
+
+    assert run(tmp_path, story).journal.kinds() == ["requested", "expired"]
+
+
+def test_a_clock_that_is_set_back_prolongs_no_grant(tmp_path):
+    async def story(bed: Bed) -> None:
+        rule = replace(RULE, hold=False, valid_for=0.2)
+        await bed.desk.submit(bed.request(rule))
+        await bed.desk.decide("r1", DORA, approve=True)
+        bed.now -= 3600
+        await asyncio.sleep(0.5)
+        assert await bed.desk.use_grant(bed.demand(rule)) is None
+
+    run(tmp_path, story)
+
+
 def test_a_decision_being_recorded_beats_the_timeout(tmp_path):
     journal = Recorder()
 

@@ -64,7 +64,7 @@ class Link:
             "database": request.database,
             "session": session,
         }
-        more = {"binding": request.binding, "fingerprint": "f1", "rules": rules}
+        more = {"binding": request.binding, "shape": "f1", "rules": rules}
         return self.say("/grant", **question, **more)["note"]
 
     def claim(self, request: ApprovalRequest, session: str) -> Any:

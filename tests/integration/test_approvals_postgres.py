@@ -273,6 +273,47 @@ def test_a_number_is_not_the_text_that_looks_like_it(bed):
         bed.decide(request, approve=False)
 
 
+def test_a_text_of_several_statements_is_approved_as_a_whole(bed):
+    text = "INSERT INTO later VALUES (41); INSERT INTO later VALUES (42)"
+    with bed.connect("sam@example.com") as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(text)
+        bed.decide(bed.pending())
+        for other in ("INSERT INTO later VALUES (41)", f"{text}; INSERT INTO later VALUES (43)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(other)
+        connection.execute(text)
+        found = connection.execute("SELECT id FROM later WHERE id IN (41, 42, 43) ORDER BY id").fetchall()
+        assert found == [(41,), (42,)]
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
+def test_another_statement_under_the_same_name_is_not_approved(bed):
+    integer = 23
+    with bed.connect("sam@example.com") as connection:
+        server = connection.pgconn
+
+        def prepare(text: str) -> None:
+            assert server.exec_(b"DEALLOCATE ALL").status == psycopg.pq.ExecStatus.COMMAND_OK
+            assert server.prepare(b"s", text.encode(), [integer]).status == psycopg.pq.ExecStatus.COMMAND_OK
+
+        def runs() -> bool:
+            return bool(server.exec_prepared(b"s", [b"1"]).status == psycopg.pq.ExecStatus.COMMAND_OK)
+
+        asked, other = "INSERT INTO later VALUES ($1 + 50)", "INSERT INTO later VALUES ($1 + 60)"
+        prepare(asked)
+        assert not runs()
+        bed.decide(bed.pending())
+        prepare(other)
+        assert not runs()
+        prepare(asked)
+        assert runs()
+        assert connection.execute("SELECT id FROM later WHERE id IN (51, 61)").fetchall() == [(51,)]
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)
+
+
 def test_a_reason_must_be_given_where_the_policy_asks_for_it(bed, threads):
     connection = bed.connect("sam@example.com")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="reason:"):
@@ -391,11 +432,13 @@ def test_access_for_some_time_holds_for_new_sessions_and_ends_them(bed):
     bed.call(desk.submit(wish))
     bed.decide(wish)
     connection = bed.connect("sam@example.com")
-    assert run(connection, "SELECT * FROM fenced") == "SELECT 0"
+    run(connection, "BEGIN")
+    run(connection, "DECLARE open CURSOR FOR SELECT * FROM fenced")
+    assert run(connection, "FETCH ALL FROM open") == "FETCH 0"
 
     def ended() -> bool:
         try:
-            run(connection, "SELECT 1")
+            run(connection, "FETCH ALL FROM open")
         except psycopg.OperationalError:
             return True
         return False

@@ -6,28 +6,18 @@ most twice as long, and two quotes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t, uint32_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from gateway.errors import RemoteProtocolError
 
+include "gateway/masking/row_buffers.pxi"
+include "plugins/postgres/gateway_postgres/lengths.pxi"
+
 COMPILED = True
 
-ctypedef const unsigned char* Bytes
-
 cdef Bytes LETTERS = b"btnvfr"
-
-
-cdef inline int32_t read_length(Bytes p) noexcept nogil:
-    return <int32_t>((<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | <uint32_t>p[3])
-
-
-cdef inline void write_length(unsigned char* p, uint32_t value) noexcept nogil:
-    p[0] = <unsigned char>(value >> 24)
-    p[1] = <unsigned char>((value >> 16) & 0xFF)
-    p[2] = <unsigned char>((value >> 8) & 0xFF)
-    p[3] = <unsigned char>(value & 0xFF)
 
 
 cdef class Spelling:
@@ -124,62 +114,47 @@ def copied_rows(bytes buf, Py_ssize_t start, Py_ssize_t end, Spelling spelling):
 
     Raises ``RemoteProtocolError`` at anything else.
     """
-    cdef Py_ssize_t position, stop, used, size, more, column, room
+    cdef Py_ssize_t position, stop, size, column
     cdef Py_ssize_t columns = PyBytes_GET_SIZE(spelling.forced)
     cdef Py_ssize_t null_size = PyBytes_GET_SIZE(spelling.null)
-    cdef Bytes data = <Bytes>PyBytes_AS_STRING(buf)
+    cdef Bytes data = lock(buf, start, end).data
     cdef Bytes null = <Bytes>PyBytes_AS_STRING(spelling.null)
-    cdef unsigned char* output
-    cdef unsigned char* moved
+    cdef _Output output = _Output()
+    cdef unsigned char* line
     cdef unsigned char* to
-    if not 0 <= start <= end <= PyBytes_GET_SIZE(buf):
-        raise ValueError("range outside the buffer")
-    room = 2 * (end - start) + 64
-    output = <unsigned char*>malloc(room)
-    if output == NULL:
-        raise MemoryError()
-    used = 0
     position = start
-    try:
-        while position < end:
-            if end - position < 7 or data[position] != 0x44:
-                raise RemoteProtocolError("DataRow: incomplete or another message")
-            size = read_length(data + position + 1)
-            if size < 6 or size > end - position - 1 or ((data[position + 5] << 8) | data[position + 6]) != columns:
-                raise RemoteProtocolError("DataRow: its length or number of columns is not what was announced")
-            stop = position + 1 + size
-            more = 2 * size + columns * (null_size + 3) + 6
-            if room - used < more:
-                room = 2 * room + more
-                moved = <unsigned char*>realloc(output, room)
-                if moved == NULL:
-                    raise MemoryError()
-                output = moved
-            to = output + used + 5
-            position += 7
-            for column in range(columns):
-                if stop - position < 4:
-                    raise RemoteProtocolError("DataRow: shorter than its columns")
-                size = read_length(data + position)
-                position += 4
-                if size < -1 or size > stop - position:
-                    raise RemoteProtocolError("DataRow: shorter than its columns")
-                if column:
-                    to[0] = spelling.delimiter
-                    to += 1
-                if size < 0:
-                    memcpy(to, null, null_size)
-                    to += null_size
-                else:
-                    to = spelling.write(to, data + position, size, column)
-                    position += size
-            if position != stop:
-                raise RemoteProtocolError("DataRow: longer than its columns")
-            to[0] = 0x0A
-            to += 1
-            output[used] = 0x64
-            write_length(output + used + 1, <uint32_t>(to - output - used - 1))
-            used = to - output
-        return PyBytes_FromStringAndSize(<char*>output, used)
-    finally:
-        free(output)
+    while position < end:
+        if end - position < 7 or data[position] != 0x44:
+            raise RemoteProtocolError("DataRow: incomplete or another message")
+        size = read_length(data + position + 1)
+        if size < 6 or size > end - position - 1 or ((data[position + 5] << 8) | data[position + 6]) != columns:
+            raise RemoteProtocolError("DataRow: its length or number of columns is not what was announced")
+        stop = position + 1 + size
+        output.reserve(2 * size + columns * (null_size + 3) + 6)
+        line = output.data + output.used
+        to = line + 5
+        position += 7
+        for column in range(columns):
+            if stop - position < 4:
+                raise RemoteProtocolError("DataRow: shorter than its columns")
+            size = read_length(data + position)
+            position += 4
+            if size < -1 or size > stop - position:
+                raise RemoteProtocolError("DataRow: shorter than its columns")
+            if column:
+                to[0] = spelling.delimiter
+                to += 1
+            if size < 0:
+                memcpy(to, null, null_size)
+                to += null_size
+            else:
+                to = spelling.write(to, data + position, size, column)
+                position += size
+        if position != stop:
+            raise RemoteProtocolError("DataRow: longer than its columns")
+        to[0] = 0x0A
+        to += 1
+        line[0] = 0x64
+        write_length(line + 1, <uint32_t>(to - line - 1))
+        output.used += to - line
+    return PyBytes_FromStringAndSize(<char*>output.data, output.used)

@@ -8,13 +8,14 @@ is replaced adds its new length and only takes away its old one, which may be ze
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
 from gateway.errors import MaskingError, MessageTooLarge, RemoteProtocolError
 from gateway.masking.cells import Computed, Constant, Partial
 
 include "gateway/masking/row_buffers.pxi"
+include "plugins/postgres/gateway_postgres/lengths.pxi"
 
 COMPILED = True
 
@@ -36,17 +37,6 @@ cdef struct Cell:
     Bytes wire            # the replacement with its length before it; for a partial mask the run alone
     Py_ssize_t wire_size
     Py_ssize_t masked     # in the call at hand
-
-
-cdef inline int32_t read_length(Bytes p) noexcept nogil:
-    return <int32_t>((<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | <uint32_t>p[3])
-
-
-cdef inline void write_length(unsigned char* p, uint32_t value) noexcept nogil:
-    p[0] = <unsigned char>(value >> 24)
-    p[1] = <unsigned char>((value >> 16) & 0xFF)
-    p[2] = <unsigned char>((value >> 8) & 0xFF)
-    p[3] = <unsigned char>(value & 0xFF)
 
 
 cdef class RowMask:

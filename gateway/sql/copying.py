@@ -10,6 +10,7 @@ from gateway.sql.copyspelling import spelling
 from gateway.sql.facts import query_facts, unknown
 from gateway.sql.lexer import Kind
 from gateway.sql.reader import Reader, resolve_object
+from gateway.sql.rebuilt import quote
 from gateway.sql.scope import Source
 from gateway.sql.walk import Walk
 
@@ -90,14 +91,10 @@ def _copy_table(reader: Reader) -> tuple[StatementFacts, bool]:
     facts = _placed(facts, place)
     if place == "stdout" and relation is not None and relation.kind == _TABLE and columns and not walk.opaque:
         # COPY sends the table's own rows, not those of its children.
-        table = f"{_quoted(relation.schema)}.{_quoted(relation.name)}"
-        query = " ".join(("SELECT", ", ".join(map(_quoted, columns)), "FROM ONLY", table))
+        table = f"{quote(relation.schema)}.{quote(relation.name)}"
+        query = " ".join(("SELECT", ", ".join(map(quote, columns)), "FROM ONLY", table))
         facts = replace(facts, copied=spelling(reader, query, 0, 0))
     return facts, True
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _output(walk: Walk, source: Source, name: str) -> OutputColumn:

@@ -194,3 +194,16 @@ class Analysis:
         object.__setattr__(self, "actions", frozenset[Action]().union(*(s.actions for s in self.statements)))
         effects = frozenset[SessionEffect]().union(*(s.session_effects for s in self.statements))
         object.__setattr__(self, "session_effects", effects)
+
+
+def opaque_analysis(kind: str, action: Action, reason: str) -> Analysis:
+    """Facts of an operation that has no text to analyse: it may read everything and change any state."""
+    facts = StatementFacts(
+        kind=kind,
+        actions=frozenset({action}),
+        predicate=Predicate.NOT_APPLICABLE,
+        reads_everything=True,
+        opaque=(reason,),
+        session_effects=frozenset({SessionEffect.NAME_RESOLUTION}),
+    )
+    return Analysis((facts,))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 from typing import Any
 
 from gateway.domain.audit import Outcome, StatementRecord
-from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError
 from gateway.protocol.adapter import Opened, RelaySettings
-from gateway.protocol.effects import Ask, Close, Effect, Record, SendDownstream
+from gateway.protocol.core import SessionCore
+from gateway.protocol.effects import Ask, Close, SendDownstream
 from gateway_mongodb.errors import code_of, error_document
 from gateway_mongodb.requests import Request
 from gateway_mongodb.shared import Deployment, Shared
@@ -18,36 +17,30 @@ from gateway_mongodb.wire.codec import encode
 from gateway_mongodb.wire.compression import Compressor
 
 
-class Core:
-    """The shared part of a session. ``effects`` is what the driver gets when the current event is done."""
+class Core(SessionCore):
+    """The shared part of a session."""
 
     __slots__ = (
-        "_counter",
         "_reply_id",
         "address",
         "ask",
-        "closed",
         "compressor",
         "current",
         "deployment",
-        "effects",
         "generation",
         "number",
         "opened",
         "owner",
         "resource",
-        "settings",
         "shared",
     )
 
     def __init__(self, settings: RelaySettings, shared: Shared) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.shared = shared
         self.number = next(shared.numbers)
-        self.effects: list[Effect] = []
         self.ask: Ask | None = None
         """The question on whose answer everything waits."""
-        self.closed = False
         self.opened: Opened | None = None
         self.owner: Hashable = None
         """What cursors and logical sessions belong to: the principal."""
@@ -59,7 +52,6 @@ class Core:
         """What messages to the database are packed with."""
         self.current: Request | None = None
         """The command that is being decided, or that the database works at."""
-        self._counter = 0
         self._reply_id = 0
 
     # --- talking ------------------------------------------------------------------------------------------------
@@ -81,26 +73,10 @@ class Core:
 
     # --- records ------------------------------------------------------------------------------------------------
 
-    def begin(self, ruling: Ruling, text: str) -> StatementRecord:
-        """A new record for one execution."""
-        self._counter += 1
-        return StatementRecord(f"{self.settings.session_id}-{self._counter}", ruling, text, self.settings.now())
-
-    def finish(self, record: StatementRecord, outcome: Outcome, code: str = "") -> None:
-        """The execution is over: hand its record to the audit."""
-        record.duration = self.settings.now() - record.started
-        record.outcome = outcome
-        record.code = code
-        self.effects.append(Record(record))
-
     def refuse(self, request: Request, record: StatementRecord, error: GatewayError) -> None:
         """Record a refusal and tell the client."""
         self.finish(record, Outcome.REFUSED, str(code_of(error).number))
         self.say(request, error_document(error, reference=record.id))
-
-    def skip(self, record: StatementRecord) -> None:
-        """The client is gone before its statement went to the database: it will never run."""
-        self.finish(replace(record, intent=False), Outcome.SKIPPED)
 
     def close(self, error: Exception | None = None) -> None:
         """End the session."""

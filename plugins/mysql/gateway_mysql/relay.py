@@ -16,6 +16,7 @@ from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError, ProtocolError
 from gateway.protocol.adapter import RelaySettings
+from gateway.protocol.core import as_error
 from gateway.protocol.effects import (
     ApprovalPending,
     Ask,
@@ -248,15 +249,15 @@ class MySqlRelay:
                 if isinstance(result, Ruling):
                     client.ruled(result)
                 else:
-                    raise _as_error(result)
+                    raise as_error(result)
             case AskCommit():
-                client.committed(ask, None if result is None else _as_error(result))
+                client.committed(ask, None if result is None else as_error(result))
             case AskApproval():
-                client.approved(ask.record, None if isinstance(result, ApprovalNote) else _as_error(result))
+                client.approved(ask.record, None if isinstance(result, ApprovalNote) else as_error(result))
             case AskKill():
                 client.killed(found=result is True)
             case AskPlan():
-                server.planned(ask, result if isinstance(result, MaskingPlan) else _as_error(result))
+                server.planned(ask, result if isinstance(result, MaskingPlan) else as_error(result))
             case AskCancelUpstream():
                 core.cancelled()
                 client.resume()
@@ -414,7 +415,3 @@ class MySqlRelay:
             else:
                 packed.append(effect)
         return packed
-
-
-def _as_error(result: object) -> GatewayError:
-    return result if isinstance(result, GatewayError) else GatewayError(f"no usable answer: {type(result).__name__}")

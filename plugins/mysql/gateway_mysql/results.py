@@ -22,8 +22,9 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.protocol.effects import AskPlan, CatalogChanged, Close, SendDownstream, SendUpstream, SetDeadline
+from gateway.protocol.held import Held
 from gateway_mysql import changes
-from gateway_mysql.core import QUIT_COMMAND, Core, Held
+from gateway_mysql.core import QUIT_COMMAND, Core
 from gateway_mysql.errors import code_of, err_payload
 from gateway_mysql.messages import redacted_error
 from gateway_mysql.metering import admit_rows

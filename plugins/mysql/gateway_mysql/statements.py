@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis
+from gateway.domain.statement import Action, Analysis, opaque_analysis
 from gateway.errors import (
     GatewayError,
     MaskedValueWrittenBack,
@@ -33,8 +33,9 @@ from gateway.protocol.effects import (
     SendUpstream,
     WithdrawApproval,
 )
+from gateway.protocol.held import Held
 from gateway_mysql import changes, rowcount
-from gateway_mysql.core import QUIT_COMMAND, Core, Held, opaque_analysis
+from gateway_mysql.core import QUIT_COMMAND, Core
 from gateway_mysql.errors import err_payload
 from gateway_mysql.parameters import Arguments, Bound
 from gateway_mysql.pending import Kind, Pending, Prepared, Undo

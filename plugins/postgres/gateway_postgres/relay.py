@@ -13,6 +13,7 @@ from gateway.domain.masking import MaskingPlan
 from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError, ProtocolError
 from gateway.protocol.adapter import RelaySettings
+from gateway.protocol.core import as_error
 from gateway.protocol.effects import (
     ApprovalPending,
     Ask,
@@ -139,16 +140,16 @@ class PostgresRelay:
             core.ask_down = None
         match ask:
             case AskApproval():
-                client.approved(ask.record, None if isinstance(result, ApprovalNote) else _as_error(result))
+                client.approved(ask.record, None if isinstance(result, ApprovalNote) else as_error(result))
             case AskRuling():
                 if isinstance(result, Ruling):
                     client.ruled(result)
                 else:
-                    raise _as_error(result)
+                    raise as_error(result)
             case AskCommit():
-                client.committed(ask, None if result is None else _as_error(result))
+                client.committed(ask, None if result is None else as_error(result))
             case AskPlan():
-                server.planned(ask, result if isinstance(result, MaskingPlan) else _as_error(result))
+                server.planned(ask, result if isinstance(result, MaskingPlan) else as_error(result))
             case AskCancelUpstream():
                 core.ask_cancel = None
                 client.resume()
@@ -256,7 +257,3 @@ class PostgresRelay:
             core.effects.append(SetDeadline(PARTING, _PARTING))
         effects, core.effects = core.effects, []
         return effects
-
-
-def _as_error(result: object) -> GatewayError:
-    return result if isinstance(result, GatewayError) else GatewayError(f"no usable answer: {type(result).__name__}")

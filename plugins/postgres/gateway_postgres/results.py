@@ -29,8 +29,9 @@ from gateway.protocol.effects import (
     SendUpstream,
     SetDeadline,
 )
+from gateway.protocol.held import Held
 from gateway_postgres import changes
-from gateway_postgres.core import Core, Held
+from gateway_postgres.core import Core
 from gateway_postgres.errors import error_response, sqlstate
 from gateway_postgres.messages import may_speak_of_masked, redacted_error, redacted_notification
 from gateway_postgres.metering import admit_copy, admit_rows
@@ -464,8 +465,9 @@ class ServerStream:
             core.deadline_set = False
             core.effects.append(SetDeadline(None))
         if queue:
-            if queue[0].record is not None:
-                core.arm(queue[0])
+            pending = queue[0]
+            if pending.record is not None and pending.ruling is not None:
+                core.arm(pending.ruling, id(pending))
         elif core.waiting_for_drain:
             self._client.probe_if_idle()
         elif core.abandoned and not core.closed:

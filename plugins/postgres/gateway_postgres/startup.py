@@ -15,7 +15,7 @@ from gateway.domain.decision import SessionContext
 from gateway.domain.identity import Login, PasswordCredentials, Proof
 from gateway.domain.principal import Principal
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action
+from gateway.domain.statement import Action, opaque_analysis
 from gateway.errors import (
     AuthenticationError,
     GatewayError,
@@ -41,7 +41,7 @@ from gateway.protocol.effects import (
     SendUpstream,
 )
 from gateway_postgres import settings
-from gateway_postgres.core import Core, opaque_analysis
+from gateway_postgres.core import Core
 from gateway_postgres.errors import error_response
 from gateway_postgres.pipeline import Kind, Pending
 from gateway_postgres.session import probe

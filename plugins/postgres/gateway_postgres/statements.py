@@ -15,13 +15,14 @@ from typing import Final
 
 from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis, SessionEffect
+from gateway.domain.statement import Action, Analysis, SessionEffect, opaque_analysis
 from gateway.errors import GatewayError, MaskedValueWrittenBack, MaskingError, MessageTooLarge, RemoteProtocolError
 from gateway.guardrails.changes import limit_of
 from gateway.protocol.effects import AskApproval, AskCommit, AskRuling, Close, SendUpstream, WithdrawApproval
+from gateway.protocol.held import Held
 from gateway_postgres import changes
 from gateway_postgres.copied import CopiedRows, not_as_rows, spelling_of
-from gateway_postgres.core import Core, Held, opaque_analysis
+from gateway_postgres.core import Core
 from gateway_postgres.parameters import MAX_KEPT, BoundParameters, bind_tail, holds_sentinel, short_at
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
 from gateway_postgres.rows import split_frontend
@@ -403,7 +404,7 @@ class ClientStream:
             pending.notice = core.warn(ruling.warnings, pending.record)
         core.pipeline.expect(pending)
         if core.pipeline.queue[0] is pending:
-            core.arm(pending)
+            core.arm(ruling, id(pending))
         if special and not analysis.actions.isdisjoint(_MAY_COPY_IN):
             core.pipeline.awaiting = pending
 

@@ -18,6 +18,7 @@ from gateway.control.sealing import Sealer
 from gateway.domain.audit import AdminRecord
 
 if TYPE_CHECKING:
+    from admin_api.approvals.approvers import ApproverDirectory
     from admin_api.auth.passwords import Passwords
     from admin_api.auth.throttle import Throttle
     from admin_api.auth.tokens import AdminTokens
@@ -67,6 +68,7 @@ class Context:
     """Bounds how many refused requests of unknown callers are recorded."""
     tokens: AdminTokens
     oidc: OidcVerifiers
+    approvers: ApproverDirectory
     environ: Mapping[str, str]
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     random: Callable[[int], bytes] = secrets.token_bytes

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from admin_api.approvals.approvers import ApproverDirectory
 from admin_api.auth.passwords import Passwords
 from admin_api.auth.throttle import Throttle
 from admin_api.auth.tokens import AdminTokens
@@ -99,9 +100,11 @@ async def build_context(
             refusals=Throttle(monotonic),
             tokens=tokens,
             oidc=oidc or OidcVerifiers(settings.oidc, clock=lambda: clock().timestamp(), monotonic=monotonic),
+            approvers=ApproverDirectory(database, plane, frozenset(issuer.issuer for issuer in settings.oidc)),
             environ=os.environ,
             clock=clock,
         )
+        plane.desk.standing = context.approvers.standing
         await fleet.start()
     except BaseException:
         await database.close()

@@ -59,5 +59,4 @@ async def _decide(
     principal = webhook.users.get(user)
     if principal is None:
         raise Forbidden("the webhook's settings do not say who this user is")
-    service = ApprovalService(context)
-    return await service.decide(identifier, service.approver_named(principal), decision)
+    return await ApprovalService(context).decide(identifier, await context.approvers.named(principal), decision)

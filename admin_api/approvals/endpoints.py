@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from admin_api.approvals.callbacks import MAX_BODY, take_callback, take_slack
-from admin_api.approvals.models import AccessIn, ApprovalOut, CallbackIn, DecisionIn, approval_out
+from admin_api.approvals.models import AccessIn, ApprovalOut, CallbackIn, DecisionIn, RevocationIn, approval_out
 from admin_api.approvals.service import ApprovalService
 from admin_api.deps import ContextDep
 from admin_api.documents.endpoints import problems
@@ -82,8 +82,18 @@ async def decide(
     who: Approver, context: ContextDep, identifier: Identifier, body: Annotated[DecisionIn, Body()]
 ) -> ApprovalOut:
     """Approve or reject, as a member of a group that the policy names. With more approvals to come it stays pending."""
-    service = ApprovalService(context)
-    return approval_out(await service.decide(identifier, service.approver(who), body))
+    return approval_out(await ApprovalService(context).decide(identifier, context.approvers.of_caller(who), body))
+
+
+@router.post("/{identifier}/revocation", response_model=ApprovalOut, responses=problems(403, 404, 409, 422))
+async def revoke(
+    who: Approver, context: ContextDep, identifier: Identifier, body: Annotated[RevocationIn, Body()]
+) -> ApprovalOut:
+    """Take back what was granted: nothing begins on it any more, and membership of a group is over.
+
+    Members of the groups that decide it may, the requester, and owners. A statement that runs already goes on.
+    """
+    return approval_out(await ApprovalService(context).revoke(identifier, who, body.reason))
 
 
 @router.post("/{identifier}/break-glass", response_model=ApprovalOut, responses=problems(400, 403, 404, 409, 422))
@@ -95,7 +105,7 @@ async def break_glass(
     request = await service.get(identifier)
     if who.name not in request.subject.names() or body.decision != "approve":
         raise BadRequest("only the requester can break the glass, and only to approve")
-    return approval_out(await service.decide(identifier, service.approver(who), body))
+    return approval_out(await service.decide(identifier, context.approvers.of_caller(who), body))
 
 
 @router.post(

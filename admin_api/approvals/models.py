@@ -46,6 +46,7 @@ class VerdictOut(BaseModel):
     reason: str
     time: datetime
     break_glass: bool
+    lapsed: bool = Field(description="The approver may not decide any more, and this does not count")
 
 
 class ApprovalOut(BaseModel):
@@ -90,6 +91,14 @@ class DecisionIn(BaseModel):
     reason: str = Field(default="", max_length=1000, examples=["reviewed in CHG-7"])
     scope: GrantScope = GrantScope.ONCE
     window_seconds: float | None = Field(default=None, gt=0, description='Only with scope "window"', examples=[None])
+
+
+class RevocationIn(BaseModel):
+    """What was granted is taken back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=1000, examples=["dora has left the team"])
 
 
 class CallbackIn(DecisionIn):
@@ -174,6 +183,7 @@ def approval_out(request: ApprovalRequest) -> ApprovalOut:
                 reason=verdict.reason,
                 time=_moment(verdict.time),
                 break_glass=verdict.break_glass,
+                lapsed=verdict.lapsed,
             )
             for verdict in request.verdicts
         ],

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from admin_api.approvals.models import AccessIn, DecisionIn
 from admin_api.context import Context
-from admin_api.errors import BadRequest, Conflict, Forbidden, NotFound
+from admin_api.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from admin_api.pages import Paging, read_cursor, write_cursor
-from admin_api.security import Identity
-from gateway.approvals.errors import AlreadyDecided, ApprovalError, InvalidDecision, NotEligible, RequestNotFound
+from admin_api.security import Identity, Role
+from gateway.approvals.errors import (
+    AlreadyDecided,
+    ApprovalError,
+    InvalidDecision,
+    NotEligible,
+    RequestNotFound,
+    StandingUnknown,
+)
 from gateway.domain.approval import (
     ApprovalRequest,
     ApprovalState,
@@ -54,17 +62,9 @@ class ApprovalService:
         except RequestNotFound as error:
             raise NotFound(str(error)) from None
 
-    def approver(self, who: Identity) -> Approver:
-        """The caller as an approver: with the groups of the token, and of the principal of the same name."""
-        return Approver(who.name, who.groups | self._context.plane.groups_of(who.name))
-
-    def approver_named(self, principal: str) -> Approver:
-        """Somebody whom a webhook's receiver vouches for."""
-        return Approver(principal, self._context.plane.groups_of(principal))
-
     async def decide(self, identifier: str, approver: Approver, decision: DecisionIn) -> ApprovalRequest:
         """Take a decision."""
-        try:
+        with _told():
             return await self._desk.decide(
                 identifier,
                 approver,
@@ -73,18 +73,16 @@ class ApprovalService:
                 scope=decision.scope,
                 window=decision.window_seconds,
             )
-        except RequestNotFound as error:
-            raise NotFound(str(error)) from None
-        except AlreadyDecided as error:
-            raise Conflict(str(error)) from None
-        except NotEligible as error:
-            raise Forbidden(str(error)) from None
-        except (InvalidDecision, ApprovalError) as error:
-            raise BadRequest(str(error)) from None
+
+    async def revoke(self, identifier: str, who: Identity, reason: str) -> ApprovalRequest:
+        """Take back what was granted. An owner may, whoever decided it."""
+        with _told():
+            approver = self._context.approvers.of_caller(who)
+            return await self._desk.revoke(identifier, approver, reason=reason, anyway=who.may(Role.OWNER))
 
     async def ask_for_access(self, who: Identity, wish: AccessIn) -> ApprovalRequest:
         """Ask for a group for some time. Only what the configuration offers to the caller's groups can be asked for."""
-        groups = self.approver(who).groups
+        groups = self._context.approvers.of_caller(who).groups
         for offer in self._context.config.approvals.access:
             if (
                 offer.group == wish.group
@@ -117,3 +115,19 @@ class ApprovalService:
                 duration=wish.duration_seconds,
             )
         )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except RequestNotFound as error:
+        raise NotFound(str(error)) from None
+    except AlreadyDecided as error:
+        raise Conflict(str(error)) from None
+    except StandingUnknown as error:
+        raise Unavailable(f"{error}; try again") from None
+    except NotEligible as error:
+        raise Forbidden(str(error)) from None
+    except (InvalidDecision, ApprovalError) as error:
+        raise BadRequest(str(error)) from None

@@ -4,6 +4,7 @@ A request is changed in the event loop's thread alone, so whatever comes at the 
 first one counts::
 
     pending ── decide ──▶ approved ── the statement goes on ──▶ used
+        │                      └── taken back, or an approver is none any more ──▶ revoked
         ├──── decide ──▶ rejected
         ├──── its time is over ──▶ expired
         └──── client gone, cancelled, gateway gone or restarted ──▶ withdrawn
@@ -11,6 +12,9 @@ first one counts::
 A decision is on disk and in the audit before anybody learns of it: what cannot be recorded is not decided. While a
 decision is being recorded the request's time does not run out. An approval nobody waits for any more can be used by
 running the same statement again, until it is stale.
+
+Who has approved is looked at again when the last approval comes, and when a statement claims to go on or spends an
+approval for a single use: who has left the group by then does not count. Approvals for a window or a session stay.
 
 Sessions of linked gateways wait here, too: their requests bear the gateway's name and instance, and come and go through
 ``gateway.approvals.instances``.
@@ -29,8 +33,10 @@ import structlog
 from gateway.approvals.errors import AlreadyDecided, ApprovalError, ApprovalRefused, RequestNotFound
 from gateway.approvals.grants import Demand, Grants, is_grant
 from gateway.approvals.outcome import good_for, held, note, refused
-from gateway.approvals.rules import check_eligible, check_scope, satisfied
+from gateway.approvals.rules import check_eligible, check_may_revoke, check_scope
+from gateway.approvals.standing import Standing, as_they_were, lapsed, look_again
 from gateway.approvals.store import KEPT_FOR, ApprovalStore
+from gateway.approvals.watchers import Watchers
 from gateway.domain.approval import (
     ApprovalNote,
     ApprovalRequest,
@@ -45,8 +51,6 @@ from gateway.server.tasks import Tasks
 _log = structlog.get_logger("querygate.approvals")
 
 _R = TypeVar("_R")
-_WATCHER_BACKLOG: Final = 1000
-"""Changes that a watcher may be behind before it is cut off."""
 RESTARTED: Final = "the gateway was restarted while the statement waited"
 
 
@@ -94,11 +98,13 @@ class Desk:
         """Ids by instance and session."""
         self._grants = Grants()
         self._access: dict[str, dict[str, ApprovalRequest]] = {}
-        self._watchers: set[asyncio.Queue[ApprovalRequest | None]] = set()
+        self._watchers = Watchers()
         self.access_ended: Callable[[ApprovalRequest], None] = lambda request: None
         """Called when membership of a group that was granted for some time is over."""
         self.told: Callable[[ApprovalRequest], None] = lambda request: None
         """Called with every request at every change, before anybody who watches."""
+        self.standing: Standing = as_they_were
+        """Asked who approvers are by the time that their word is relied on."""
 
     async def open(self) -> None:
         """Take up what a former run left: what was waiting is withdrawn, what was granted is still good.
@@ -131,8 +137,7 @@ class Desk:
             if entry.waiter is not None and not entry.waiter.done():
                 entry.waiter.cancel()
         await self._tasks.finish()
-        for queue in self._watchers:
-            queue.put_nowait(None)
+        self._watchers.close()
         await self._on_disk(self._store.close)
         self._disk.shutdown(wait=False)
 
@@ -140,12 +145,13 @@ class Desk:
 
     async def use_grant(self, demand: Demand) -> ApprovalNote | None:
         """Let a statement run on an approval that was given before; None where there is none."""
-        request = self.find(demand)
-        if request is None:
-            return None
-        if request.scope is GrantScope.ONCE:
-            await self._use_up(request, demand.session_id)
-        return note(request)
+        while (request := self.find(demand)) is not None:
+            if request.scope is not GrantScope.ONCE:
+                return note(request)
+            if await self._stands(request):
+                await self._use_up(request, demand.session_id)
+                return note(request)
+        return None
 
     def find(self, demand: Demand) -> ApprovalRequest | None:
         """An approval that was given before, untouched: whoever goes on with it claims it."""
@@ -220,6 +226,8 @@ class Desk:
             raise refused(request)
         if identifier not in self._entries:
             raise ApprovalRefused(f"approval request {identifier} is not on the desk")
+        if not await self._stands(request):
+            return await self.claim(identifier, session_id)  # it is not what it was: used, revoked, or over
         if request.scope is GrantScope.ONCE:
             await self._use_up(request, session_id)
         return note(request)
@@ -315,16 +323,17 @@ class Desk:
             breaking = check_eligible(request, approver, approve=approve, reason=reason)
             seconds = check_scope(request.rules, scope, window) if approve else None
             now = self.clock()
-            verdict = Verdict(approver.name, approver.groups, approve, reason, now, breaking)
-            if approve and request.verdicts and scope is not request.scope:
-                raise ApprovalError(f'the first approval was for scope "{request.scope}"; all have to be for the same')
-            decided = replace(request, verdicts=(*request.verdicts, verdict), scope=scope if approve else request.scope)
-            event = "approved_in_part"
-            if not approve:
-                decided, event = replace(decided, state=ApprovalState.REJECTED, ended=now), "rejected"
-            elif satisfied(request.rules, decided.verdicts):
-                decided = replace(decided, state=ApprovalState.APPROVED, valid_until=now + good_for(decided, seconds))
-                event = "break_glass" if breaking else "approved"
+            verdict = Verdict(approver.name, approver.groups, approve, reason, now, breaking, approver.source)
+            if approve:
+                decided = await self._with_approval(request, verdict, scope)
+                event = "approved_in_part"
+                if decided.state is ApprovalState.APPROVED:
+                    decided = replace(decided, valid_until=now + good_for(decided, seconds))
+                    event = "break_glass" if breaking else "approved"
+            else:
+                verdicts = (*request.verdicts, verdict)
+                decided = replace(request, verdicts=verdicts, state=ApprovalState.REJECTED, ended=now)
+                event = "rejected"
             await self._on_disk(lambda: self._store.save([decided]))
             await self._journal.record(event, decided, approver.name, loud=breaking)
             if entry.request.state is not ApprovalState.PENDING:
@@ -333,6 +342,22 @@ class Desk:
                 raise AlreadyDecided(f"request {request.id} was withdrawn while it was being decided")
             self._settle(entry, decided)
             return decided
+
+    async def revoke(
+        self, identifier: str, approver: Approver, *, reason: str = "", anyway: bool = False
+    ) -> ApprovalRequest:
+        """Take back what was granted: nothing begins on it any more, and membership of a group is over.
+
+        Members of the groups that could decide it may, whoever asked for it, and with ``anyway`` True anybody. Raises
+        ``ApprovalError`` where it cannot be taken back. Where it cannot be recorded, ``AuditError``, it is over all the
+        same, as far as this run goes.
+        """
+        entry = self._entries.get(identifier)
+        if entry is None:
+            raise await self._why_not(identifier, "revoke")
+        check_may_revoke(entry.request, approver, anyway=anyway)
+        why = f"revoked by {approver.name}" + (f": {reason}" if reason else "")
+        return await self._finish(entry.request, ApprovalState.REVOKED, why, actor=approver.name)
 
     async def get(self, identifier: str) -> ApprovalRequest:
         """One request; raises ``RequestNotFound``."""
@@ -356,15 +381,9 @@ class Desk:
             lambda: self._store.page(states=states, principal=principal, resource=resource, before=before, limit=limit)
         )
 
-    async def changes(self) -> AsyncIterator[ApprovalRequest]:
+    def changes(self) -> AsyncIterator[ApprovalRequest]:
         """Every request at every change from now on. Ends when the desk closes or the reader is too far behind."""
-        queue: asyncio.Queue[ApprovalRequest | None] = asyncio.Queue()
-        self._watchers.add(queue)
-        try:
-            while (request := await queue.get()) is not None:
-                yield request
-        finally:
-            self._watchers.discard(queue)
+        return self._watchers.changes()
 
     @property
     def waiting(self) -> int:
@@ -447,15 +466,39 @@ class Desk:
         self._grants.drop(request)
         await self._finish(replace(request, used_by=session_id), ApprovalState.USED, "")
 
-    async def _finish(self, request: ApprovalRequest, state: ApprovalState, reason: str) -> None:
+    async def _with_approval(self, request: ApprovalRequest, verdict: Verdict, scope: GrantScope) -> ApprovalRequest:
+        """The request with one more approval: approved, if those whose word still counts are enough by now."""
+        groups = await self.standing(request.verdicts)
+        verdicts, enough = look_again(request.rules, (*request.verdicts, verdict), (*groups, verdict.groups))
+        if scope is not request.scope and any(not before.lapsed for before in verdicts[:-1]):
+            raise ApprovalError(f'the first approval was for scope "{request.scope}"; all have to be for the same')
+        state = ApprovalState.APPROVED if enough else ApprovalState.PENDING
+        return replace(request, verdicts=verdicts, scope=scope, state=state)
+
+    async def _stands(self, request: ApprovalRequest) -> bool:
+        """Whether an approval is still what it was, and its approvers may still decide. If they may not, it ends."""
+        groups = await self.standing(request.verdicts)
+        verdicts, enough = look_again(request.rules, request.verdicts, groups)
+        entry = self._entries.get(request.id)
+        if entry is None or entry.request is not request:
+            return False  # used, revoked or over meanwhile
+        if not enough:
+            await self._finish(replace(request, verdicts=verdicts), ApprovalState.REVOKED, lapsed(verdicts), actor="")
+        return enough
+
+    async def _finish(
+        self, request: ApprovalRequest, state: ApprovalState, reason: str, *, actor: str | None = None
+    ) -> ApprovalRequest:
+        """End a grant, at once, and return when that is on record. ``actor`` None: the requester, by using it."""
         ended = replace(request, state=state, ended=self.clock(), note=reason)
         entry = self._entries.get(request.id)
         if entry is not None:
             entry.request = ended
             self._forget(entry)
         await self._on_disk(lambda: self._store.save([ended]))
-        await self._journal.record(state.value, ended, ended.subject.principal)
+        await self._journal.record(state.value, ended, ended.subject.principal if actor is None else actor)
         self._tell(ended)
+        return ended
 
     async def _record_end(self, request: ApprovalRequest) -> None:
         try:
@@ -464,18 +507,13 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - nothing runs because of it; the next start withdraws it again
             _log.error("the end of an approval request could not be recorded", request=request.id, error=str(error))
 
-    async def _why_not(self, identifier: str) -> ApprovalError:
+    async def _why_not(self, identifier: str, wish: str = "decide") -> ApprovalError:
         request = await self.get(identifier)
-        return AlreadyDecided(f"request {request.id} is {request.state}; nothing is left to decide")
+        return AlreadyDecided(f"request {request.id} is {request.state}; nothing is left to {wish}")
 
     def _tell(self, request: ApprovalRequest) -> None:
         self.told(request)
-        for queue in list(self._watchers):
-            if queue.qsize() < _WATCHER_BACKLOG:
-                queue.put_nowait(request)
-            else:
-                self._watchers.discard(queue)
-                queue.put_nowait(None)
+        self._watchers.tell(request)
 
     async def _on_disk(self, work: Callable[[], _R]) -> _R:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)

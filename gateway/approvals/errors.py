@@ -27,6 +27,12 @@ class InvalidDecision(ApprovalError):
     """The decision asks for something that the policy does not offer."""
 
 
+class StandingUnknown(ApprovalError):
+    """Whether those who approved may still decide cannot be found out."""
+
+    client_message = "the statement's approval could not be checked; run it again"
+
+
 class ApprovalRefused(AccessDenied):
     """The statement may not run: rejected, expired, withdrawn, or to be run again after an approval."""
 

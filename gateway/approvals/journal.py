@@ -63,6 +63,7 @@ def _shown(request: ApprovalRequest, key: bytes) -> Mapping[str, object]:
                 "approve": verdict.approve,
                 "reason": verdict.reason,
                 "break_glass": verdict.break_glass,
+                **({"lapsed": True} if verdict.lapsed else {}),
             }
             for verdict in request.verdicts
         ],

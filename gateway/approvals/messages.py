@@ -64,7 +64,12 @@ def _document(request: ApprovalRequest, shown: Shown, where: str) -> dict[str, o
             "estimated_rows": statement.estimated_rows,
         },
         "verdicts": [
-            {"approver": verdict.approver, "approve": verdict.approve, "reason": verdict.reason}
+            {
+                "approver": verdict.approver,
+                "approve": verdict.approve,
+                "reason": verdict.reason,
+                "lapsed": verdict.lapsed,
+            }
             for verdict in request.verdicts
         ],
     }
@@ -94,6 +99,7 @@ def _slack(request: ApprovalRequest, shown: Shown, where: str) -> dict[str, obje
         ApprovalState.REJECTED: "Rejected",
         ApprovalState.EXPIRED: "Nobody decided in time",
         ApprovalState.WITHDRAWN: "Withdrawn",
+        ApprovalState.REVOKED: "Revoked",
     }[request.state]
     if request.verdicts:
         title += " by " + ", ".join(verdict.approver for verdict in request.verdicts)

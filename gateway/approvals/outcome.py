@@ -8,7 +8,7 @@ from gateway.domain.approval import ApprovalNote, ApprovalRequest, ApprovalState
 
 def note(request: ApprovalRequest) -> ApprovalNote:
     """What the statement's audit event says of its approval."""
-    yes = [verdict for verdict in request.verdicts if verdict.approve]
+    yes = [verdict for verdict in request.verdicts if verdict.approve and not verdict.lapsed]
     return ApprovalNote(
         request=request.id,
         scope=request.scope,
@@ -27,6 +27,8 @@ def refused(request: ApprovalRequest) -> ApprovalRefused:
             text = "nobody approved the statement in time; run it again to ask once more"
         case ApprovalState.WITHDRAWN:
             text = "the request for approval was withdrawn"
+        case ApprovalState.REVOKED:
+            text = "the approval was revoked before the statement ran; run it again to ask once more"
         case _:
             text = "the statement was not approved"
     return ApprovalRefused(f"approval request {request.id} is {request.state}: {request.note}", message=text)

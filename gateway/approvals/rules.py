@@ -3,6 +3,8 @@
 Nobody decides a request made in their own name, be it their own or their agent's, and an agent does not decide for the
 person it acts for. One word per person. A single rejection by somebody who may decide ends the request. With several
 rules (several policies hold the statement) each must be satisfied; one person may count for more than one of them.
+
+A word that has lapsed (``gateway.approvals.standing``) does not count, and its author may decide anew.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def check_eligible(request: ApprovalRequest, approver: Approver, *, approve: boo
     """Raise ``ApprovalError`` where the approver may not decide; whether it would be breaking the glass."""
     if request.state is not ApprovalState.PENDING:
         raise AlreadyDecided(f"request {request.id} is {request.state}{_by(request)}; nothing is left to decide")
-    if any(verdict.approver == approver.name for verdict in request.verdicts):
+    if any(verdict.approver == approver.name and not verdict.lapsed for verdict in request.verdicts):
         raise AlreadyDecided(f"{approver.name} has decided request {request.id} already")
     own = not request.subject.names().isdisjoint((approver.name, *approver.acts_for))
     if own:
@@ -36,8 +38,7 @@ def check_eligible(request: ApprovalRequest, approver: Approver, *, approve: boo
             raise InvalidDecision("approving your own request in an emergency needs a reason")
         return True
     if not any(rule.approvers & approver.groups for rule in request.rules):
-        wanted = sorted(frozenset[str]().union(*(rule.approvers for rule in request.rules)))
-        raise NotEligible(f"request {request.id} is decided by members of {', '.join(wanted)}")
+        raise NotEligible(f"request {request.id} is decided by members of {_wanted(request)}")
     return False
 
 
@@ -48,17 +49,29 @@ def may_break_glass(rules: Sequence[ApprovalRule], groups: frozenset[str]) -> bo
 
 def satisfied(rules: Sequence[ApprovalRule], verdicts: Iterable[Verdict]) -> bool:
     """Whether every rule has its number of approvals, or somebody broke the glass."""
-    yes = [verdict for verdict in verdicts if verdict.approve]
+    yes = [verdict for verdict in verdicts if verdict.approve and not verdict.lapsed]
     if any(verdict.break_glass for verdict in yes):
         return True
     return all(sum(1 for verdict in yes if verdict.groups & rule.approvers) >= rule.count for rule in rules)
+
+
+def check_may_revoke(request: ApprovalRequest, approver: Approver, *, anyway: bool) -> None:
+    """Raise ``ApprovalError`` where the approver may not take a grant back. ``anyway`` True: of whatever groups."""
+    if request.state is ApprovalState.PENDING:
+        raise AlreadyDecided(f"request {request.id} is pending: there is nothing to revoke; reject it instead")
+    if request.state is not ApprovalState.APPROVED:
+        raise AlreadyDecided(f"request {request.id} is {request.state}{_by(request)}; nothing is left to revoke")
+    own = approver.name in request.subject.names()
+    if not (anyway or own or any(rule.approvers & approver.groups for rule in request.rules)):
+        raise NotEligible(f"request {request.id} is decided, and revoked, by members of {_wanted(request)}")
 
 
 def missing(rules: Sequence[ApprovalRule], verdicts: Sequence[Verdict]) -> tuple[tuple[str, int], ...]:
     """What is still wanted: (policy, number of approvals) for each rule that is not satisfied."""
     found = []
     for rule in rules:
-        have = sum(1 for verdict in verdicts if verdict.approve and verdict.groups & rule.approvers)
+        yes = (verdict for verdict in verdicts if verdict.approve and not verdict.lapsed)
+        have = sum(1 for verdict in yes if verdict.groups & rule.approvers)
         if have < rule.count:
             found.append((rule.policy, rule.count - have))
     return tuple(found)
@@ -79,6 +92,10 @@ def check_scope(rules: Sequence[ApprovalRule], scope: GrantScope, window: float 
     if not 0 < window <= longest:
         raise InvalidDecision(f"the window must be between 1 and {longest:.0f} seconds")
     return window
+
+
+def _wanted(request: ApprovalRequest) -> str:
+    return ", ".join(sorted(frozenset[str]().union(*(rule.approvers for rule in request.rules))))
 
 
 def _by(request: ApprovalRequest) -> str:

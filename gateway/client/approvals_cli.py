@@ -31,7 +31,7 @@ _POLL: Final = 1.0
 @approvals_app.command("list")
 def list_requests(
     state: Annotated[
-        str, typer.Option(help="pending, approved, used, rejected, expired, withdrawn, or all.")
+        str, typer.Option(help="pending, approved, used, rejected, expired, withdrawn, revoked, or all.")
     ] = "pending",
     principal: Annotated[str | None, typer.Option(help="Who asks.")] = None,
     resource: Annotated[str | None, typer.Option(help="For which resource.")] = None,
@@ -114,6 +114,19 @@ def reject(request: Identifier, reason: Reason = "") -> None:
         querygate approvals reject 5f0c9a51d2 --reason "not on a Friday"
     """
     _decide(request, "decision", {"decision": "reject", "reason": reason})
+
+
+@approvals_app.command()
+def revoke(request: Identifier, reason: Reason = "") -> None:
+    """Take back what was granted and can still be used. `list --state approved` shows what there is.
+
+    Examples:
+
+        querygate approvals list --state approved
+
+        querygate approvals revoke 5f0c9a51d2 --reason "dora has left the team"
+    """
+    _decide(request, "revocation", {"reason": reason})
 
 
 @approvals_app.command("break-glass")
@@ -200,7 +213,7 @@ def describe(request: Mapping[str, Any]) -> str:
         lines.append(_line("policy", rule["policy"], wanted, f"may grant {', '.join(rule['scopes'])}"))
     for verdict in request["verdicts"]:
         word = "approved" if verdict["approve"] else "rejected"
-        loud = "BREAK GLASS" if verdict["break_glass"] else ""
+        loud = "BREAK GLASS" if verdict["break_glass"] else "does not count any more" if verdict["lapsed"] else ""
         lines.append(_line("decided", f"{word} by {verdict['approver']}", loud, verdict["reason"]))
     if statement and statement["before"]:
         lines += ["", "what the session ran before:", *(f"    {text}" for text in statement["before"])]

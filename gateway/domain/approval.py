@@ -40,7 +40,7 @@ class ApprovalRule:
 
 
 class ApprovalState(StrEnum):
-    """Where a request is in its life. Only ``pending`` can change into anything but ``used``."""
+    """Where a request is in its life. What is not ``pending`` can only become ``used``, ``expired`` or ``revoked``."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -51,6 +51,8 @@ class ApprovalState(StrEnum):
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     """The client is gone or gave up, or the gateway is gone or was restarted."""
+    REVOKED = "revoked"
+    """Granted, and taken back: by somebody, or because an approver is none any more."""
 
 
 class RequestKind(StrEnum):
@@ -62,17 +64,33 @@ class RequestKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class IdentitySource:
+    """Who says who an approver is: a local ``account`` (its id), or an OIDC ``issuer`` whose token brought ``groups``.
+
+    With neither it is the name alone: somebody whom a webhook's receiver vouches for.
+    """
+
+    account: str = ""
+    issuer: str = ""
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Approver:
     """Who decides. ``acts_for`` names whom the approver acts for, who counts as deciding, too."""
 
     name: str
     groups: frozenset[str] = frozenset()
     acts_for: tuple[str, ...] = ()
+    source: IdentitySource = IdentitySource()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One approver's word. ``time`` is Unix seconds; ``groups`` are the approver's at that time."""
+    """One approver's word. ``time`` is Unix seconds; ``groups`` are the approver's at that time.
+
+    ``lapsed`` True: the approver was found to be none any more, and the word does not count.
+    """
 
     approver: str
     groups: frozenset[str]
@@ -80,6 +98,8 @@ class Verdict:
     reason: str
     time: float
     break_glass: bool = False
+    source: IdentitySource = IdentitySource()
+    lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -10,7 +11,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from admin_api.admins.repository import AdminRepository
+from admin_api.approvals.approvers import ApproverDirectory
+from admin_api.security import Identity
+from gateway.approvals.errors import ApprovalRefused
 from gateway.approvals.signature import HEADER, sign
 from gateway.config.approvals import AccessOffer, ApprovalSettings, WebhookFormat, WebhookSettings
 from gateway.config.secrets import Secret
@@ -19,9 +25,12 @@ from gateway.domain.approval import (
     ApprovalRequest,
     ApprovalRule,
     ApprovalState,
+    GrantScope,
+    IdentitySource,
     RequestKind,
     StatementSummary,
     Subject,
+    Verdict,
 )
 from tests.fixtures.admin import AdminApi
 
@@ -217,3 +226,131 @@ def test_access_is_asked_for_only_where_it_is_offered(desk_api, groups):
     dba = approver(api, groups, "dba")
     assert api.post(f"/v1/approvals/{asked['id']}/decision", {"decision": "approve"}, token=dba).status_code == 200
     assert api.assembly.desk.granted_groups(name, "shop-prod") == {"pii-readers"}
+
+
+def account(api: AdminApi, *names: str, role: str = "approver") -> tuple[str, str]:
+    """The path and the access token of a new administrator who belongs to groups."""
+    token = api.admin(role)
+    made = next(a for a in api.get("/v1/admins", limit=500).json()["items"] if a["name"] == me(api, token))
+    change(api, path := f"/v1/admins/{made['id']}", groups=list(names))
+    return path, token
+
+
+def me(api: AdminApi, token: str) -> str:
+    return str(api.get("/v1/auth/me", token=token).json()["name"])
+
+
+def change(api: AdminApi, path: str, **what: Any) -> None:
+    answer = api.request("PATCH", path, what, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+def decide(api: AdminApi, request: ApprovalRequest, token: str, **more: Any) -> Any:
+    answer = api.post(f"/v1/approvals/{request.id}/decision", {"decision": "approve", **more}, token=token)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+LEAVING = {
+    "left the group": lambda api, path: change(api, path, groups=["sales"]),
+    "is disabled": lambda api, path: change(api, path, disabled=True),
+    "is no approver": lambda api, path: change(api, path, roles=["viewer"]),
+    "is deleted": lambda api, path: api.delete(path),
+}
+
+
+@pytest.mark.parametrize("how", LEAVING)
+def test_the_word_of_an_approver_who_is_none_any_more_does_not_count(desk_api, how):
+    api = desk_api
+    request = ask(api, rules=(replace(RULE, count=2),))
+    path, first = account(api, "dba")
+    name = me(api, first)
+    assert decide(api, request, first)["approvals_missing"] == 1
+    LEAVING[how](api, path)
+    after = decide(api, request, account(api, "dba")[1])
+    assert (after["state"], after["approvals_missing"]) == ("pending", 1)
+    assert [(v["approver"] == name, v["lapsed"]) for v in after["verdicts"]] == [(True, True), (False, False)]
+    assert decide(api, request, account(api, "dba")[1])["state"] == "approved"
+    recorded = api.events("admin.approval")[-1]["unmapped"]["change"]["after"]["verdicts"]
+    assert [verdict.get("lapsed", False) for verdict in recorded] == [True, False, False]
+
+
+def test_an_approver_by_the_principals_groups_counts_while_the_principal_has_them(desk_api, groups):
+    api = desk_api
+    request = ask(api, rules=(replace(RULE, count=2),))
+    first = approver(api, groups, "dba")
+    decide(api, request, first)
+    del groups[me(api, first)]
+    assert decide(api, request, approver(api, groups, "dba"))["state"] == "pending"
+
+
+def test_whoever_is_locked_out_decides_by_no_webhook(desk_api, groups):
+    api = desk_api
+    groups["dora@example.com"] = frozenset({"dba"})
+    made = api.made("/v1/admins", {"name": "dora@example.com", "password": "a long pass phrase", "roles": ["viewer"]})
+    request = ask(api, rules=(replace(RULE, hold=False),))
+    other = ask(api)
+
+    def by_webhook(request: ApprovalRequest) -> int:
+        body = json.dumps({"id": request.id, "user": "U1", "decision": "approve"}).encode()
+        signed = {HEADER: sign(SECRET, body, api.clock().timestamp())}
+        path = f"/v1/approvals/{request.id}/callback"
+        return api.request("POST", path, content=body, headers=signed, token="").status_code
+
+    assert by_webhook(request) == 200
+    change(api, f"/v1/admins/{made['id']}", disabled=True)
+    assert by_webhook(other) == 403
+    with pytest.raises(ApprovalRefused, match="may not decide any more"):
+        api.run(api.assembly.desk.claim(request.id, "s1"))
+    api.delete(f"/v1/admins/{made['id']}")
+
+
+def test_an_issuers_word_counts_while_the_issuer_is_configured(desk_api):
+    """An issuer cannot be asked again about somebody's groups."""
+    context = desk_api.context
+    configured = ApproverDirectory(context.database, context.plane, frozenset({"https://idp.example"}))
+    word = configured.of_caller(Identity("dora@idp.example", issuer="https://idp.example", groups=frozenset({"dba"})))
+    assert word.source == IdentitySource(issuer="https://idp.example", groups=frozenset({"dba"}))
+    verdict = Verdict(word.name, word.groups, True, "", 0.0, source=word.source)
+    assert desk_api.run(configured.standing([verdict])) == [{"dba"}]
+    without = ApproverDirectory(context.database, context.plane, frozenset())
+    assert desk_api.run(without.standing([verdict])) == [frozenset()]
+
+
+def test_grants_are_revoked_by_who_could_have_decided_and_by_owners(desk_api, groups):
+    api = desk_api
+    wide = replace(RULE, scopes=frozenset(GrantScope))
+    dba, stranger = approver(api, groups, "dba"), approver(api, groups, "sales")
+    for by, status in ((stranger, 403), (api.admin("viewer"), 403), (dba, 200), (None, 200)):
+        request = ask(api, rules=(wide,))
+        path = f"/v1/approvals/{request.id}/revocation"
+        assert api.post(path, {}, token=dba).status_code == 409, "there is nothing to revoke yet"
+        decide(api, request, dba, scope="window")
+        answer = api.post(path, {"reason": "dora has left"}, token=by)
+        assert answer.status_code == status, answer.text
+        if status == 200:
+            assert (answer.json()["state"], answer.json()["note"].endswith(": dora has left")) == ("revoked", True)
+            assert api.post(path, {}, token=by).status_code == 409
+            assert api.events("admin.approval")[-1]["metadata"]["event_code"] == "admin.approval.revoked"
+            assert request.id in [i["id"] for i in api.get("/v1/approvals", state="revoked").json()["items"]]
+    assert api.post("/v1/approvals/nothing/revocation", {}).status_code == 404
+
+
+def test_while_the_store_is_away_nothing_is_decided_on_former_words(desk_api, groups, monkeypatch):
+    api = desk_api
+    request = ask(api, rules=(replace(RULE, count=2),))
+    decide(api, request, approver(api, groups, "dba"))
+    second = approver(api, groups, "dba")
+
+    async def away(self: AdminRepository, identifier: str) -> None:
+        raise OperationalError("SELECT", {}, OSError("gone"))
+
+    # What finds the caller comes first, and must find one.
+    real, calls = AdminRepository.find_id, itertools.count()
+    monkeypatch.setattr(
+        AdminRepository, "find_id", lambda self, identifier: (real if next(calls) == 0 else away)(self, identifier)
+    )
+    answer = api.post(f"/v1/approvals/{request.id}/decision", {"decision": "approve"}, token=second)
+    assert answer.status_code == 503, answer.text
+    monkeypatch.undo()
+    assert len(api.run(api.assembly.desk.get(request.id)).verdicts) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from gateway.control.plane import LocalDataPlane
 from gateway.domain.approval import (
     ApprovalRequest,
     ApprovalRule,
@@ -78,7 +79,9 @@ class Link:
 
 
 @pytest.fixture
-def link(api: AdminApi) -> Link:
+def link(api: AdminApi, monkeypatch: pytest.MonkeyPatch) -> Link:
+    groups = {DORA.name: DORA.groups}
+    monkeypatch.setattr(LocalDataPlane, "groups_of", lambda self, name: groups.get(name, frozenset()))
     return Link(api)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Header, Response
+from fastapi.responses import JSONResponse
 
 from admin_api.errors import PreconditionFailed, PreconditionRequired
 
@@ -20,6 +22,14 @@ IfNoneMatch = Annotated[
 def etag(version: int) -> str:
     """The tag of a version."""
     return f'"{version}"'
+
+
+def tagged(content: Mapping[str, Any], version: int, status: int = 200, location: str | None = None) -> JSONResponse:
+    """An answer with the tag of its version."""
+    headers = {"ETag": etag(version)}
+    if location is not None:
+        headers["Location"] = location
+    return JSONResponse(content, status, headers=headers)
 
 
 def require_match(given: str | None, version: int) -> None:

@@ -13,7 +13,7 @@ from admin_api.deps import WorkDep
 from admin_api.documents.endpoints import problems
 from admin_api.idempotency import OnceDep
 from admin_api.pages import Page, Paging, get_paging
-from admin_api.preconditions import IfMatch, IfNoneMatch, etag, not_modified
+from admin_api.preconditions import IfMatch, IfNoneMatch, not_modified, tagged
 from admin_api.security import Owner
 
 router = APIRouter(prefix="/v1/admins", tags=["admins"])
@@ -34,8 +34,7 @@ async def create_admin(who: Owner, work: WorkDep, body: Annotated[AdminIn, Body(
 
     async def create() -> JSONResponse:
         row = await service.create(body)
-        headers = {"ETag": etag(row.version), "Location": f"/v1/admins/{row.id}"}
-        return JSONResponse(answer(row), 201, headers=headers)
+        return tagged(answer(row), row.version, 201, f"/v1/admins/{row.id}")
 
     return await once(create)
 
@@ -44,8 +43,7 @@ async def create_admin(who: Owner, work: WorkDep, body: Annotated[AdminIn, Body(
 async def read_admin(who: Owner, work: WorkDep, id: Id, if_none_match: IfNoneMatch = None) -> Response:
     """One of them."""
     row = await AdminService(work).get(id)
-    same = not_modified(if_none_match, row.version)
-    return same or JSONResponse(answer(row), headers={"ETag": etag(row.version)})
+    return not_modified(if_none_match, row.version) or tagged(answer(row), row.version)
 
 
 @router.patch("/{id}", response_model=AdminOut, responses=problems(400, 404, 409, 412, 413, 422, 428))
@@ -55,7 +53,7 @@ async def change_admin(
     """Change roles, groups or password, or disable the account. It takes effect with the next request."""
     service = AdminService(work)
     row = await service.change(await service.get(id), body, if_match)
-    return JSONResponse(answer(row), headers={"ETag": etag(row.version)})
+    return tagged(answer(row), row.version)
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404, 409, 412, 428))

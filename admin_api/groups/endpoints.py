@@ -14,7 +14,7 @@ from admin_api.groups.models import GroupChange, GroupIn, GroupOut
 from admin_api.groups.service import GroupService
 from admin_api.idempotency import OnceDep
 from admin_api.pages import Page, Paging, get_paging
-from admin_api.preconditions import IfMatch, IfNoneMatch, etag, not_modified
+from admin_api.preconditions import IfMatch, IfNoneMatch, not_modified, tagged
 from admin_api.security import PolicyAdmin, Viewer
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"])
@@ -35,8 +35,7 @@ async def create_group(who: PolicyAdmin, work: WorkDep, body: Annotated[GroupIn,
 
     async def create() -> JSONResponse:
         row = await service.create(body.name, body.description)
-        headers = {"ETag": etag(row.version), "Location": f"/v1/groups/{quote(row.name)}"}
-        return JSONResponse(await service.answer(row), 201, headers=headers)
+        return tagged(await service.answer(row), row.version, 201, f"/v1/groups/{quote(row.name)}")
 
     return await once(create)
 
@@ -46,8 +45,7 @@ async def read_group(who: Viewer, work: WorkDep, name: Name, if_none_match: IfNo
     """One group."""
     service = GroupService(work)
     row = await service.get(name)
-    same = not_modified(if_none_match, row.version)
-    return same or JSONResponse(await service.answer(row), headers={"ETag": etag(row.version)})
+    return not_modified(if_none_match, row.version) or tagged(await service.answer(row), row.version)
 
 
 @router.patch("/{name}", response_model=GroupOut, responses=problems(400, 404, 412, 413, 422, 428))
@@ -57,7 +55,7 @@ async def describe_group(
     """Change its description."""
     service = GroupService(work)
     row = await service.describe(await service.get(name), body.description, if_match)
-    return JSONResponse(await service.answer(row), headers={"ETag": etag(row.version)})
+    return tagged(await service.answer(row), row.version)
 
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412, 428))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from admin_api.deps import WorkDep
-from admin_api.documents.endpoints import Sent, Text, answer, problems
+from admin_api.documents.endpoints import Sent, Text, changed, created, deleted, problems, read, replaced
 from admin_api.idempotency import OnceDep
 from admin_api.pages import Page, Paging, get_paging
 from admin_api.policies.models import (
@@ -21,7 +21,7 @@ from admin_api.policies.models import (
     RollbackIn,
 )
 from admin_api.policies.service import PolicyService
-from admin_api.preconditions import IfMatch, IfNoneMatch, not_modified
+from admin_api.preconditions import IfMatch, IfNoneMatch
 from admin_api.security import PolicyAdmin, Viewer
 from gateway.domain.decision import Effect, Mode
 from gateway.policy.documents import PolicyDocument
@@ -49,21 +49,13 @@ async def list_policies(
 @router.post("", status_code=201, response_model=PolicyOut, responses=problems(400, 409, 413, 422))
 async def create_policy(who: PolicyAdmin, work: WorkDep, body: BodyIn, sent: Sent, once: OnceDep) -> Response:
     """A new policy, in force at once. With `mode: draft` it decides nothing, and the audit says what it would do."""
-    service = PolicyService(work)
-
-    async def create() -> JSONResponse:
-        row, warnings = await service.create(sent)
-        return answer(service.answer(row, warnings), row, 201, f"/v1/policies/{row.name}")
-
-    return await once(create)
+    return await created(PolicyService(work), sent, once, lambda row: f"/v1/policies/{row.name}")
 
 
 @router.get("/{name}", response_model=PolicyOut, responses=problems(404))
 async def read_policy(who: Viewer, work: WorkDep, name: Name, if_none_match: IfNoneMatch = None) -> Response:
     """One of them."""
-    service = PolicyService(work)
-    row = await service.get(name)
-    return not_modified(if_none_match, row.version) or answer(service.answer(row), row)
+    return await read(PolicyService(work), name, if_none_match)
 
 
 @router.put("/{name}", response_model=PolicyOut, responses=problems(400, 404, 412, 413, 422, 428))
@@ -71,17 +63,13 @@ async def replace_policy(
     who: PolicyAdmin, work: WorkDep, name: Name, body: BodyIn, sent: Sent, if_match: IfMatch = None
 ) -> Response:
     """Replace its document: a new version, in force at once."""
-    service = PolicyService(work)
-    row, warnings = await service.replace(await service.get(name), sent, if_match)
-    return answer(service.answer(row, warnings), row)
+    return await replaced(PolicyService(work), name, sent, if_match)
 
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412, 428))
 async def delete_policy(who: PolicyAdmin, work: WorkDep, name: Name, if_match: IfMatch = None) -> Response:
     """Take it out of force. Its versions are kept."""
-    service = PolicyService(work)
-    await service.delete(await service.get(name), if_match)
-    return Response(status_code=204)
+    return await deleted(PolicyService(work), name, if_match)
 
 
 @router.put("/{name}/mode", response_model=PolicyOut, responses=problems(400, 404, 412, 413, 422, 428))
@@ -90,8 +78,7 @@ async def set_policy_mode(
 ) -> Response:
     """Move it along its life: draft, warn, enforce, in any order."""
     service = PolicyService(work)
-    row, warnings = await service.set_mode(await service.get(name), body.mode, if_match)
-    return answer(service.answer(row, warnings), row)
+    return changed(service, await service.set_mode(await service.get(name), body.mode, if_match))
 
 
 @router.get("/{name}/versions", response_model=Page[PolicyVersionOut], responses=problems(400, 404))
@@ -116,8 +103,7 @@ async def roll_back_policy(
 ) -> Response:
     """Make it what it was at a version, as a new version. A policy that was deleted comes back."""
     service = PolicyService(work)
-    row, warnings = await service.roll_back(name, body.version, if_match)
-    return answer(service.answer(row, warnings), row)
+    return changed(service, await service.roll_back(name, body.version, if_match))
 
 
 library = APIRouter(prefix="/v1/policy-library", tags=["policies"])

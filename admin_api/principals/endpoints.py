@@ -9,10 +9,10 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from admin_api.deps import WorkDep
-from admin_api.documents.endpoints import Sent, Text, answer, problems
+from admin_api.documents.endpoints import Sent, Text, created, deleted, problems, read, replaced
 from admin_api.idempotency import OnceDep
 from admin_api.pages import Page, Paging, get_paging
-from admin_api.preconditions import IfMatch, IfNoneMatch, not_modified
+from admin_api.preconditions import IfMatch, IfNoneMatch
 from admin_api.principals.models import AGENT_EXAMPLE, EXAMPLE, PrincipalIn, PrincipalOut
 from admin_api.principals.service import PrincipalService
 from admin_api.security import PolicyAdmin, Viewer
@@ -40,21 +40,13 @@ async def list_principals(
 @router.post("", status_code=201, response_model=PrincipalOut, responses=problems(400, 409, 413, 422))
 async def create_principal(who: PolicyAdmin, work: WorkDep, body: BodyIn, sent: Sent, once: OnceDep) -> Response:
     """Let somebody come. What they may do is up to the policies; `POST /v1/tokens` gives them a password."""
-    service = PrincipalService(work)
-
-    async def create() -> JSONResponse:
-        row, warnings = await service.create(sent)
-        return answer(service.answer(row, warnings), row, 201, f"/v1/principals/{quote(row.name)}")
-
-    return await once(create)
+    return await created(PrincipalService(work), sent, once, lambda row: f"/v1/principals/{quote(row.name)}")
 
 
 @router.get("/{name:path}", response_model=PrincipalOut, responses=problems(404))
 async def read_principal(who: Viewer, work: WorkDep, name: Name, if_none_match: IfNoneMatch = None) -> Response:
     """One of them."""
-    service = PrincipalService(work)
-    row = await service.get(name)
-    return not_modified(if_none_match, row.version) or answer(service.answer(row), row)
+    return await read(PrincipalService(work), name, if_none_match)
 
 
 @router.put("/{name:path}", response_model=PrincipalOut, responses=problems(400, 404, 412, 413, 422, 428))
@@ -62,14 +54,10 @@ async def replace_principal(
     who: PolicyAdmin, work: WorkDep, name: Name, body: BodyIn, sent: Sent, if_match: IfMatch = None
 ) -> Response:
     """Replace their document."""
-    service = PrincipalService(work)
-    row, warnings = await service.replace(await service.get(name), sent, if_match)
-    return answer(service.answer(row, warnings), row)
+    return await replaced(PrincipalService(work), name, sent, if_match)
 
 
 @router.delete("/{name:path}", status_code=204, responses=problems(404, 409, 412, 428))
 async def delete_principal(who: PolicyAdmin, work: WorkDep, name: Name, if_match: IfMatch = None) -> Response:
     """Take them away; their access tokens are revoked and their sessions end."""
-    service = PrincipalService(work)
-    await service.delete(await service.get(name), if_match)
-    return Response(status_code=204)
+    return await deleted(PrincipalService(work), name, if_match)

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from admin_api.deps import WorkDep
-from admin_api.documents.endpoints import Sent, Text, answer, problems
+from admin_api.documents.endpoints import Sent, Text, created, deleted, problems, read, replaced
 from admin_api.idempotency import OnceDep
 from admin_api.pages import Page, Paging, get_paging
-from admin_api.preconditions import IfMatch, IfNoneMatch, not_modified
+from admin_api.preconditions import IfMatch, IfNoneMatch
 from admin_api.resources.models import EXAMPLE, ResourceIn, ResourceOut
 from admin_api.resources.service import ResourceService, filters
 from admin_api.security import PolicyAdmin, Viewer
@@ -38,21 +38,13 @@ async def list_resources(
 @router.post("", status_code=201, response_model=ResourceOut, responses=problems(400, 409, 413, 422))
 async def create_resource(who: PolicyAdmin, work: WorkDep, body: BodyIn, sent: Sent, once: OnceDep) -> Response:
     """Put a database behind the gateway. It can be reached as soon as a policy lets somebody."""
-    service = ResourceService(work)
-
-    async def create() -> JSONResponse:
-        row, warnings = await service.create(sent)
-        return answer(service.answer(row, warnings), row, 201, f"/v1/resources/{row.name}")
-
-    return await once(create)
+    return await created(ResourceService(work), sent, once, lambda row: f"/v1/resources/{row.name}")
 
 
 @router.get("/{name}", response_model=ResourceOut, responses=problems(404))
 async def read_resource(who: Viewer, work: WorkDep, name: Name, if_none_match: IfNoneMatch = None) -> Response:
     """One of them. Its password is never shown."""
-    service = ResourceService(work)
-    row = await service.get(name)
-    return not_modified(if_none_match, row.version) or answer(service.answer(row), row)
+    return await read(ResourceService(work), name, if_none_match)
 
 
 @router.put("/{name}", response_model=ResourceOut, responses=problems(400, 404, 412, 413, 422, 428))
@@ -60,14 +52,10 @@ async def replace_resource(
     who: PolicyAdmin, work: WorkDep, name: Name, body: BodyIn, sent: Sent, if_match: IfMatch = None
 ) -> Response:
     """Replace its document. A password shown as `{sealed: true}` stays as it is, unless the server is another one."""
-    service = ResourceService(work)
-    row, warnings = await service.replace(await service.get(name), sent, if_match)
-    return answer(service.answer(row, warnings), row)
+    return await replaced(ResourceService(work), name, sent, if_match)
 
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412, 428))
 async def delete_resource(who: PolicyAdmin, work: WorkDep, name: Name, if_match: IfMatch = None) -> Response:
     """Take it away. Refused where policies name it."""
-    service = ResourceService(work)
-    await service.delete(await service.get(name), if_match)
-    return Response(status_code=204)
+    return await deleted(ResourceService(work), name, if_match)

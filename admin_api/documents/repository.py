@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from collections.abc import Mapping
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, String, func
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from admin_api.context import Context
 from admin_api.documents.models import Document, DocumentRow
-from admin_api.pages import Paging, find_page
+from admin_api.pages import Paging
+from admin_api.repository import NamedRepository
 
 Row = TypeVar("Row", bound=DocumentRow)
 
-SORTABLE: Final = ("name", "created_at", "updated_at")
 
-
-class DocumentRepository(Generic[Row]):
-    """The one place with queries over ``row``'s table."""
+class DocumentRepository(NamedRepository[Row]):
+    """Documents of one kind."""
 
     def __init__(self, session: AsyncSession, row: type[Row]) -> None:
-        self._session = session
-        self._row = row
-
-    async def find(self, name: str) -> Row | None:
-        """The row of that name."""
-        return (await self._session.exec(select(self._row).where(col(self._row.name) == name))).first()
-
-    async def find_id(self, identifier: str) -> Row | None:
-        """The row with that id."""
-        return (await self._session.exec(select(self._row).where(col(self._row.id) == identifier))).first()
-
-    async def all(self) -> Sequence[Row]:
-        """Every row, by name."""
-        return (await self._session.exec(select(self._row).order_by(col(self._row.name)))).all()
+        super().__init__(session)
+        self.row = row
 
     async def documents(self) -> list[Document]:
         """Every document as it is stored, by name of its row. Rows would cost several times what their documents do."""
-        return list((await self._session.exec(select(col(self._row.document)).order_by(col(self._row.name)))).all())
+        return list((await self._session.exec(select(col(self.row.document)).order_by(col(self.row.name)))).all())
 
-    async def count(self) -> int:
-        """How many there are."""
-        return (await self._session.exec(select(func.count()).select_from(self._row))).one()
-
-    async def page(
+    async def search(
         self,
         context: Context,
         paging: Paging,
@@ -64,30 +46,10 @@ class DocumentRepository(Generic[Row]):
             self.has(name, value, defaults.get(name, "")) for name, value in wanted.items()
         ]
         if text is not None:
-            where.append(func.lower(col(self._row.name)).contains(text.lower(), autoescape=True))
-        return await find_page(
-            context,
-            self._session,
-            self._row,
-            paging,
-            where=where,
-            filters={**wanted, "text": text},
-            sortable={name: cast(InstrumentedAttribute[Any], getattr(self._row, name)) for name in SORTABLE},
-            key=cast(InstrumentedAttribute[Any], self._row.id),
-            default_sort="name",
-        )
+            where.append(func.lower(col(self.row.name)).contains(text.lower(), autoescape=True))
+        return await self.page(context, paging, where, {**wanted, "text": text})
 
     def has(self, key: str, value: str, default: str) -> ColumnElement[bool]:
         """Whether a key of the document is the text ``value``."""
-        found = sql_cast(col(self._row.document)[key].as_string(), String)
+        found = sql_cast(col(self.row.document)[key].as_string(), String)
         return func.coalesce(found, default) == value
-
-    async def save(self, row: Row) -> None:
-        """Add or change a row, at once."""
-        self._session.add(row)
-        await self._session.flush()
-
-    async def delete(self, row: Row) -> None:
-        """Take a row away, at once."""
-        await self._session.delete(row)
-        await self._session.flush()

@@ -76,7 +76,7 @@ class DocumentService(Generic[Row]):
         self, paging: Paging, filters: Mapping[str, str | None], text: str | None = None
     ) -> dict[str, object]:
         """One page of answers."""
-        rows, cursor = await self.repository.page(self.work.context, paging, filters, text, self.kind.defaults)
+        rows, cursor = await self.repository.search(self.work.context, paging, filters, text, self.kind.defaults)
         return {"items": [self.answer(row) for row in rows], "next": cursor}
 
     def answer(self, row: Row, warnings: tuple[str, ...] = ()) -> Document:

@@ -1,4 +1,4 @@
-"""Queries over policies and their versions."""
+"""Queries over the versions of policies."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from admin_api.context import Context
-from admin_api.documents.repository import DocumentRepository
 from admin_api.pages import Paging, find_page
-from admin_api.policies.models import PolicyRow, PolicyVersionRow
-
-PolicyRepository = DocumentRepository[PolicyRow]
+from admin_api.policies.models import PolicyVersionRow
 
 
 class VersionRepository:

@@ -69,12 +69,22 @@ def read_notes(path: Path, key: VerifierKey) -> list[Signed]:
     """The notes in a file, or in all files of a folder. Raises ``AuditError`` where that cannot be read."""
     try:
         files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
-        notes = [note for file in files for note in split_notes(file.read_text("utf-8"))]
+        # Bytes that are no text make a note that nobody signed, which is told like any other change.
+        notes = [note for file in files for note in split_notes(file.read_text("utf-8", "replace"))]
     except OSError as error:
         raise AuditError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise AuditError(f"{path} holds no checkpoints") from None
     return [check_note(note, key) for note in notes]
+
+
+def kept_elsewhere(path: Path, key: VerifierKey) -> list[Signed]:
+    """What a witness keeps of one log; it may keep those of others beside it.
+
+    Raises ``AuditError`` where that is nothing: whoever asks for a comparison must not take silence for agreement.
+    """
+    found = [signed for signed in read_notes(path, key) if signed.note.partition("\n")[0] == key.name]
+    if not found:
+        raise AuditError(f"{path} holds no checkpoint of {key.name}: of other logs, or this log was begun anew")
+    return found
 
 
 def check_note(note: str, key: VerifierKey) -> Signed:
@@ -85,6 +95,21 @@ def check_note(note: str, key: VerifierKey) -> Signed:
         return Signed(note, None, str(error))
 
 
+def torn_bytes(directory: Path) -> int:
+    """How much of the file stands behind its last whole note: after a crash, or added by somebody."""
+    try:
+        data = (directory / CHECKPOINTS_NAME).read_bytes()
+    except FileNotFoundError:
+        return 0
+    return len(data) - _whole(data)
+
+
+def _whole(data: bytes) -> int:
+    """Where the last whole note ends. Damaged notes before it count as notes: verification must see them."""
+    whole = join_notes(split_notes(data.decode("utf-8", "surrogateescape"))).encode("utf-8", "surrogateescape")
+    return len(whole) if data.startswith(whole) else len(data)
+
+
 def cut_torn_note(directory: Path, storage: Storage) -> None:
     """After a crash: take away what was not written to its end. Raises ``OSError``."""
     path = directory / CHECKPOINTS_NAME
@@ -92,12 +117,11 @@ def cut_torn_note(directory: Path, storage: Storage) -> None:
         data = path.read_bytes()
     except FileNotFoundError:
         return
-    whole = join_notes(split_notes(data.decode("utf-8", "replace"))).encode()
-    # A damaged note is kept: verification must see it.
-    if len(whole) < len(data) and data.startswith(whole):
+    whole = _whole(data)
+    if whole < len(data):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            storage.truncate(descriptor, len(whole))
+            storage.truncate(descriptor, whole)
             storage.sync(descriptor)
         finally:
             os.close(descriptor)

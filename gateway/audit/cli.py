@@ -6,6 +6,8 @@ import base64
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,7 +15,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from gateway.audit.checkpoints import read_notes
+from gateway.audit.checkpoints import kept_elsewhere
 from gateway.audit.events import EventFilter, Found
 from gateway.audit.notes import NoteError, VerifierKey
 from gateway.audit.places import ConfigOption, DataDirOption, directory_of, failed
@@ -23,8 +25,10 @@ from gateway.audit.proofs import prove as make_proof
 from gateway.audit.reader import iter_events, last_events
 from gateway.audit.render import render
 from gateway.audit.shipping.cli import forget, set_aside, sinks
+from gateway.audit.verify import VerifyReport
 from gateway.audit.verify import verify as verify_directory
 from gateway.errors import AuditError, ConfigurationError
+from gateway.terminal import harmless_json, one_line
 
 audit_app = typer.Typer(
     help="Read, verify and prove the audit trail.",
@@ -152,12 +156,14 @@ def verify(
         list[Path] | None,
         typer.Option(help="Checkpoints kept elsewhere: a file, or a folder of them.", show_default=False),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole finding as one JSON object.")] = False,
 ) -> None:
     """Check that no event was changed, dropped, added or reordered.
 
     Needs the files only, and may run beside the gateway. Exits with 1 and says file, line and finding where the log
-    does not verify; with 2 where it cannot be read. Whoever has the machine has the signing key too: only a key and
-    checkpoints that were kept elsewhere tell whether the whole log was replaced or put back.
+    does not verify; with 2 where it cannot be read; with 130 where it was interrupted. Whoever has the machine has the
+    signing key too: only a key and checkpoints that were kept elsewhere tell whether the whole log was replaced or put
+    back. In a terminal it shows how far it is.
 
     Examples:
 
@@ -166,27 +172,23 @@ def verify(
         querygate audit verify --data-dir /backup/2026-11/data --key gw-1.pub --witness /mnt/witness
 
         querygate audit verify --data-dir ./data --from 48113
+
+        querygate audit verify -c querygate.yaml --json | jq .problems
     """
     directory = directory_of(config, data_dir)
     try:
         believed = _key(key)
-        known = [item for path in witness or () for item in read_notes(path, believed or log_key(directory))]
-        report = verify_directory(directory, first=first, key=believed, known=known)
+        known = [item for path in witness or () for item in kept_elsewhere(path, believed or log_key(directory))]
+        with _shown_progress() as progress:
+            report = verify_directory(directory, first=first, key=believed, known=known, progress=progress)
     except AuditError as error:
         raise failed(str(error)) from None
-    for note in report.notes:
-        typer.echo(f"note: {note}")
-    for problem in report.problems:
-        typer.echo(problem.describe(), err=True)
-    if report.more_problems:
-        typer.echo(f"… and {report.more_problems} more", err=True)
-    span = "no lines" if report.last is None else f"lines {report.first} to {report.last}"
-    typer.echo(f"{directory}: {report.segments} segments, {span}, signed by {report.key}")
+    if as_json:
+        typer.echo(harmless_json(report.encode().decode()))
+    else:
+        _tell(report)
     if not report.ok:
-        typer.echo(f"FAILED: {len(report.problems) + report.more_problems} problems", err=True)
         raise typer.Exit(1)
-    size = 0 if report.signed is None else report.signed.size
-    typer.echo(f"OK: unchanged and complete; {size} lines are signed")
 
 
 @audit_app.command()
@@ -245,13 +247,15 @@ def check_proof(
     try:
         checkpoint = read.check(believed)
     except ValueError as error:
-        typer.echo(f"FAILED: {error}", err=True)
+        typer.echo(f"FAILED: {one_line(str(error))}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"OK: line {read.lines[0].index} is among the {checkpoint.size} lines of {checkpoint.origin}")
+    origin = one_line(checkpoint.origin)
+    typer.echo(f"OK: line {read.lines[0].index} is among the {checkpoint.size} lines of {origin}")
     for item in read.lines:
-        typer.echo(item.line)
+        # Made by somebody else, and not what the person before the terminal has read yet.
+        typer.echo(harmless_json(item.line) if sys.stdout.isatty() else item.line)
     if key is None:
-        typer.echo(f"note: signed by the key in the proof itself: {believed}")
+        typer.echo(f"note: signed by the key in the proof itself: {one_line(str(believed))}")
 
 
 @audit_app.command()
@@ -299,8 +303,47 @@ def _key(text: str | None) -> VerifierKey | None:
         raise AuditError(f"--key {text}: {error}") from None
 
 
+def _tell(report: VerifyReport) -> None:
+    for note in report.notes:
+        typer.echo(f"note: {one_line(note)}")
+    for problem in report.problems:
+        typer.echo(one_line(problem.describe()), err=True)
+    if report.more_problems:
+        typer.echo(f"… and {report.more_problems} more", err=True)
+    span = "no lines" if report.last is None else f"lines {report.first} to {report.last}"
+    typer.echo(f"{report.directory}: {report.segments} segments, {span}, signed by {one_line(str(report.key))}")
+    if report.ok:
+        size = 0 if report.signed is None else report.signed.size
+        typer.echo(f"OK: unchanged and complete; {size} lines are signed")
+        return
+    count = len(report.problems) + report.more_problems
+    typer.echo(f"FAILED: {count} problem{'' if count == 1 else 's'}", err=True)
+    typer.echo(
+        "Leave the files as they are, and copy them. What each word means and what to look at next: docs/audit.md,"
+        ' "When verify fails".',
+        err=True,
+    )
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """How far a long check is, on standard error, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = ("verifying", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def _show(console: Console, found: Found, *, as_json: bool) -> None:
-    if as_json:
+    if as_json and sys.stdout.isatty():
+        typer.echo(harmless_json(found.line.decode()), nl=False)
+    elif as_json:
         sys.stdout.buffer.write(found.line)
         sys.stdout.buffer.flush()
     else:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from typing_extensions import override
 
 _ALGORITHM_ED25519: Final = b"\x01"
-_SIGNATURE: Final = re.compile(r"— (\S+) (\S+)")
+_SIGNATURE: Final = re.compile(r"— \S+ \S+")
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _NAME: Final = re.compile(r"[^\s+]+")
 
@@ -94,12 +94,13 @@ class VerifierKey:
         if not separator or not signatures.endswith("\n"):
             raise NoteError("not a signed note")
         text += "\n"
-        for line in signatures[:-1].split("\n"):
-            matched = _SIGNATURE.fullmatch(line)
-            if matched is None:
-                raise NoteError("a signature line is malformed")
-            data = _decode(matched[2])
-            if matched[1] != self.name or data[:4] != self.key_id:
+        lines = signatures[:-1].split("\n")
+        if not all(_SIGNATURE.fullmatch(line) for line in lines):
+            raise NoteError("a signature line is malformed")
+        for line in lines:
+            _, name, signature = line.split(" ")
+            data = _decode(signature)
+            if name != self.name or data[:4] != self.key_id:
                 continue  # a witness's
             try:
                 Ed25519PublicKey.from_public_bytes(self.public).verify(data[4:], text.encode())
@@ -148,6 +149,9 @@ def join_notes(notes: Iterable[str]) -> str:
 
 def _decode(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise NoteError("not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise NoteError("not the base64 form of its bytes")  # bits that say nothing may have been changed
+    return data

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.errors import ConfigurationError
+from gateway.terminal import harmless
 
 ConfigOption = Annotated[
     Path | None,
@@ -37,5 +38,5 @@ def directory_of(config: Path | None, data_dir: Path | None) -> Path:
 
 def failed(message: str) -> typer.Exit:
     """To be raised: says what is wrong, and ends the command with 2."""
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {harmless(message)}", err=True)
     return typer.Exit(2)

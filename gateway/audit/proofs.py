@@ -19,7 +19,7 @@ import msgspec
 from gateway.audit.checkpoints import Signed, read_checkpoints
 from gateway.audit.keys import read_public_key
 from gateway.audit.notes import Checkpoint, NoteError, VerifierKey
-from gateway.audit.reader import SegmentReader, find_event
+from gateway.audit.reader import SegmentReader, find_event, referred
 from gateway.audit.segments import frontier_before, iter_lines, list_segments
 from gateway.audit.tree import (
     Leaves,
@@ -76,6 +76,10 @@ class InclusionProof(msgspec.Struct, frozen=True):
             root = root_by_inclusion(item.index, checkpoint.size, leaf_hash(item.line.encode()), path)
             if root != checkpoint.root:
                 raise ValueError(f"line {item.index} is not in the log of this checkpoint")
+        # Else another session's definition, which is in the log as well, could be shown as this event's.
+        event, *others = self.lines
+        if tuple(sorted(item.index for item in others)) != referred(event.line.encode()):
+            raise ValueError(f"the lines beside line {event.index} are not those that it refers to")
         return checkpoint
 
 
@@ -122,7 +126,7 @@ def prove(directory: Path, which: int | str, *, key: VerifierKey | None = None) 
         if line is None:
             raise AuditError(f"line {index} cannot be read")
         lines = {index: line}
-        for number in reader.needs(line):
+        for number in referred(line):
             needed = reader.line(number)
             if needed is None:
                 raise AuditError(f"line {number}, which line {index} refers to, is missing")

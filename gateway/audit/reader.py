@@ -192,14 +192,6 @@ class SegmentReader:
         except (msgspec.DecodeError, LookupError, ValueError):
             return None
 
-    def needs(self, line: bytes) -> tuple[int, ...]:
-        """The numbers of the lines that a line refers to."""
-        if _kind(line) != b'"id':
-            return ()
-        execution = _executions.decode(line)
-        numbers = {execution.session, execution.ruling, execution.text_at} - {0}
-        return tuple(sorted(numbers))
-
     @property
     def product(self) -> Product:
         """Who wrote the segment, from its first line."""
@@ -245,6 +237,14 @@ class SegmentReader:
             if len(self._texts) > _REMEMBERED:
                 self._texts.popitem(last=False)
         return known
+
+
+def referred(line: bytes) -> tuple[int, ...]:
+    """The numbers of the lines that a line refers to. Raises ``ValueError`` where it is none of a log."""
+    if _kind(line) != b'"id':
+        return ()
+    execution = _executions.decode(line)
+    return tuple(sorted({execution.session, execution.ruling, execution.text_at} - {0}))
 
 
 def last_events(directory: Path, wanted: EventFilter, count: int, before: int | None = None) -> list[Found]:

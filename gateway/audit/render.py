@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from rich.text import Text
 
 from gateway.audit.events import Event
+from gateway.terminal import one_line
 
 _COLOURS: Final = {
     "success": "green",
@@ -23,7 +23,6 @@ _COLOURS: Final = {
     "closed": "dim",
     "cancel": "yellow",
 }
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def render(event: Event, *, width: int = 0, zone: tzinfo = UTC) -> Text:
@@ -35,35 +34,24 @@ def render(event: Event, *, width: int = 0, zone: tzinfo = UTC) -> Text:
     if event.actor.user.name:
         line.append(_who(event), style="bold")
         where = event.dst_endpoint.name or event.dst_endpoint.svc_name
-        line.append(f" {plain(where)} ", style="blue")
-    line.append(plain(outcome), style=_COLOURS.get(outcome, ""))
+        line.append(f" {one_line(where)} ", style="blue")
+    line.append(one_line(outcome), style=_COLOURS.get(outcome, ""))
     for note in _figures(event):
         line.append(f" {note}", style="dim")
     line.append(" ")
-    line.append(plain(event.query_info.query_string or event.message or event.unmapped.reason))
+    line.append(one_line(event.query_info.query_string or event.message or event.unmapped.reason))
     line.rstrip()
     if width:
         line.truncate(width, overflow="ellipsis")
     return line
 
 
-def plain(text: str) -> str:
-    """The text on one line, with every character that could steer a terminal or reorder the line made harmless."""
-    return " ".join("".join(_visible(character) for character in text).split())
-
-
-def _visible(character: str) -> str:
-    if character in "\t\n\r ":
-        return " "
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in _HIDDEN else character
-
-
 def _who(event: Event) -> str:
     actor, *behind = event.principals
-    text = plain(actor)
+    text = one_line(actor)
     if not event.unmapped.session.authenticated:
         text += "?"
-    return text + (f" (for {plain(', '.join(behind))})" if behind else "")
+    return text + (f" (for {one_line(', '.join(behind))})" if behind else "")
 
 
 def _figures(event: Event) -> list[str]:
@@ -72,16 +60,16 @@ def _figures(event: Event) -> list[str]:
     unmapped = event.unmapped
     figures = []
     if event.status_code:
-        figures.append(plain(event.status_code))
+        figures.append(one_line(event.status_code))
     if event.outcome not in ("intent", "refused", "skipped"):
         figures.append(f"rows={unmapped.rows}")
         if unmapped.masked_cells:
             labels = ",".join(f"{label}:{number}" for label, number in sorted(event.masked_by_label.items()))
-            figures.append(f"masked={unmapped.masked_cells}" + (f"({plain(labels)})" if labels else ""))
+            figures.append(f"masked={unmapped.masked_cells}" + (f"({one_line(labels)})" if labels else ""))
         figures.append(f"{unmapped.duration_us / 1000:.1f}ms")
     policies = [
         hit.policy if hit.mode == "enforce" else f"{hit.policy}({hit.mode})" for hit in unmapped.decision.policies
     ]
     if policies:
-        figures.append(f"[{plain(','.join(policies))}]")
+        figures.append(f"[{one_line(','.join(policies))}]")
     return figures

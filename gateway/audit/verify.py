@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.audit.checkpoints import CHECKPOINTS_NAME, Signed, read_checkpoints
+from gateway.audit.checkpoints import CHECKPOINTS_NAME, Signed, read_checkpoints, torn_bytes
 from gateway.audit.keys import PUBLIC_KEY_NAME, read_public_key
 from gateway.audit.notes import Checkpoint, VerifierKey
 from gateway.audit.segments import iter_lines, list_segments, read_frontier, read_line
@@ -26,6 +27,9 @@ from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
 
 _MAX_PROBLEMS: Final = 1000
+_TELL: Final = 8 << 20
+"""Bytes between two words about how far it is."""
+_PUT_AWAY: Final = re.compile(r"audit-[0-9]{20}\.jsonl\.(?!damaged-)[^/]+")
 _EVENT: Final = b'"event":{"metadata":{"uid":"audit.'
 
 
@@ -93,15 +97,40 @@ class VerifyReport:
         """Whether nothing was changed, dropped, added or reordered, as far as the files can tell."""
         return not self.problems
 
+    def encode(self) -> bytes:
+        """All of it as one JSON object, for programs."""
+        signed = self.signed
+        return msgspec.json.encode(
+            {
+                "ok": self.ok,
+                "directory": str(self.directory),
+                "segments": self.segments,
+                "lines": self.lines,
+                "first": self.first,
+                "last": self.last,
+                "key": str(self.key),
+                "signed": None if signed is None else {"origin": signed.origin, "size": signed.size},
+                "problems": self.problems,
+                "more_problems": self.more_problems,
+                "notes": self.notes,
+            }
+        )
+
 
 def verify(
-    directory: Path, *, first: int = 0, key: VerifierKey | None = None, known: Sequence[Signed] = ()
+    directory: Path,
+    *,
+    first: int = 0,
+    key: VerifierKey | None = None,
+    known: Sequence[Signed] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
     """Check all segments of ``directory``.
 
     ``first`` is the line that the log should begin with: 0, or where the oldest segment kept begins after others were
     archived. ``key`` is the log's key as somebody keeps it elsewhere (None: what the log itself says), ``known`` are
-    checkpoints that were kept elsewhere. Works beside a running gateway. Memory does not grow with the log, but by a
+    checkpoints that were kept elsewhere. ``progress`` is told the bytes that were looked at, and how many there are.
+    Works beside a running gateway. Memory does not grow with the log, but by a
     few hundred bytes for each checkpoint. Raises ``AuditError`` where the directory cannot be read or holds no log.
     """
     try:
@@ -121,15 +150,50 @@ def verify(
         report.problems.append(Problem(ProblemKind.CHECKPOINT, PUBLIC_KEY_NAME, 0, message))
     if not segments and not signed and not known:
         raise AuditError(f"there is no audit log in {directory}")
+    report.notes += [_unread(name) for name in _put_away(directory)]
     checker = _Checker(report, first, signed, known)
-    for index, (number, path) in enumerate(segments):
-        try:
+    if not writing and (torn := torn_bytes(directory)):
+        message = f"{torn} bytes behind the last checkpoint are none"
+        report.problems.append(Problem(ProblemKind.TORN, CHECKPOINTS_NAME, 0, message))
+    try:
+        checker.progress = _Progress(progress, sum(path.stat().st_size for _, path in segments))
+        for index, (number, path) in enumerate(segments):
+            if not path.is_file():  # reading a pipe would wait for ever
+                raise AuditError(f"{path} is not a file")
             checker.segment(number, path, newest=index == len(segments) - 1, writing=writing)
-        except OSError as error:
-            raise AuditError(f"cannot read {path}: {error.strerror}") from None
+    except OSError as error:
+        raise AuditError(f"cannot read {error.filename or directory}: {error.strerror}") from None
     # Meanwhile more was signed, and the log may tell of it already.
     checker.finish(read_checkpoints(directory, believed) if writing else (), writing=writing)
     return report
+
+
+def _put_away(directory: Path) -> list[str]:
+    """Files that look like segments which somebody compressed or renamed."""
+    return sorted(path.name for path in directory.iterdir() if _PUT_AWAY.fullmatch(path.name))
+
+
+def _unread(name: str) -> str:
+    segment = name[: name.index(".jsonl") + len(".jsonl")]
+    return f"{name} was not looked at: to have its lines checked, put it back as {segment}, not compressed"
+
+
+class _Progress:
+    """Tells how far the reading is, a few times a second at most."""
+
+    def __init__(self, tell: Callable[[int, int], None] | None, total: int) -> None:
+        self._tell = tell
+        self._total = total
+        self._done = self._told = 0
+        if tell is not None:
+            tell(0, total)
+
+    def read(self, size: int) -> None:
+        """So many bytes more."""
+        self._done += size
+        if self._tell is not None and self._done - self._told >= _TELL:
+            self._told = self._done
+            self._tell(self._done, max(self._done, self._total))
 
 
 def _is_locked(directory: Path) -> bool:
@@ -156,6 +220,7 @@ class _Gap:
 class _Checker:
     def __init__(self, report: VerifyReport, first: int, signed: Sequence[Signed], known: Sequence[Signed]) -> None:
         self.report = report
+        self.progress = _Progress(None, 0)
         self._expected = first
         self._gaps: list[_Gap] = []
         self._tree: Frontier | None = Frontier() if first == 0 else None
@@ -201,6 +266,7 @@ class _Checker:
         for offset, line in iter_lines(path):
             line_number += 1
             end = offset + len(line) + 1
+            self.progress.read(len(line) + 1)
             sequence = read_line(line)
             if sequence is None:
                 self._problem(ProblemKind.MALFORMED, path.name, line_number, "not an audit line")

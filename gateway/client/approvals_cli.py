@@ -14,6 +14,7 @@ from rich.table import Table
 from gateway.client.cli import open_client
 from gateway.errors import ConfigurationError
 from gateway.policy.units import format_duration, parse_duration
+from gateway.terminal import harmless, one_line
 
 approvals_app = typer.Typer(
     help="Look at what waits for an approval, and decide.",
@@ -216,9 +217,10 @@ def describe(request: Mapping[str, Any]) -> str:
         loud = "BREAK GLASS" if verdict["break_glass"] else "does not count any more" if verdict["lapsed"] else ""
         lines.append(_line("decided", f"{word} by {verdict['approver']}", loud, verdict["reason"]))
     if statement and statement["before"]:
-        lines += ["", "what the session ran before:", *(f"    {text}" for text in statement["before"])]
+        lines += ["", "what the session ran before:", *(f"    {harmless(text)}" for text in statement["before"])]
     if statement:
-        lines += ["", statement["text"]]
+        # Whoever wrote it must not be able to show the approver another text than the one that will run.
+        lines += ["", harmless(statement["text"])]
     return "\n".join(lines)
 
 
@@ -234,7 +236,7 @@ def _facts(statement: Mapping[str, Any]) -> list[str]:
 
 
 def _line(heading: str, *parts: str) -> str:
-    return f"{heading:11} " + ", ".join(part for part in parts if part)
+    return f"{heading:11} " + ", ".join(one_line(part) for part in parts if part)
 
 
 def _decide(identifier: str, what: str, decision: Mapping[str, object]) -> None:
@@ -247,11 +249,11 @@ def _decide(identifier: str, what: str, decision: Mapping[str, object]) -> None:
 
 def _who(request: Mapping[str, Any]) -> str:
     acts_for = request["acts_for"]
-    return str(request["principal"]) + (f" (for {', '.join(acts_for)})" if acts_for else "")
+    return one_line(str(request["principal"]) + (f" (for {', '.join(acts_for)})" if acts_for else ""))
 
 
 def _what(request: Mapping[str, Any]) -> str:
     if request["group"]:
-        return f"group {request['group']} for {format_duration(request['duration_seconds'])}"
-    text = " ".join(request["statement"]["text"].split())
+        return f"group {one_line(request['group'])} for {format_duration(request['duration_seconds'])}"
+    text = one_line(request["statement"]["text"])
     return text if len(text) <= 60 else text[:57] + "..."

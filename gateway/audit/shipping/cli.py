@@ -6,14 +6,20 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gateway.audit.places import ConfigOption, DataDirOption, directory_of, failed
 from gateway.audit.shipping.cursor import FOLDER, Cursor, Progress, refused_file, wish_file
 from gateway.errors import AuditError, ConfigurationError
+from gateway.terminal import harmless_json, one_line
 
 
-def sinks(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+def sinks(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for each sink.")] = False,
+) -> None:
     """How far the sinks have come that read the log, and what is wrong with those that do not get on.
 
     Exits with 1 where the receiver of one refuses: somebody has to mend it, or the sink's settings. With --config,
@@ -22,6 +28,8 @@ def sinks(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     Examples:
 
         querygate audit sinks -c querygate.yaml
+
+        querygate audit sinks -c querygate.yaml --json | jq 'select(.state != "ok")'
     """
     folder = directory_of(config, data_dir) / FOLDER
     configured = _configured(config) if config is not None and data_dir is None else None
@@ -31,21 +39,35 @@ def sinks(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
             found = Cursor(folder, path.stem).read() or Progress()
         except AuditError as error:
             raise failed(str(error)) from None
-        if configured is not None and path.stem not in configured:
+        removed = configured is not None and path.stem not in configured
+        if as_json:
+            typer.echo(harmless_json(_as_json(path.stem, found, removed=removed)))
+            refuses = refuses or (found.blocked and not removed)
+            continue
+        if removed:
             # Whatever was wrong with it, nobody tries any more.
             typer.echo(f"{path.stem}: not configured any more, {found.delivered} delivered up to event {found.after}")
             typer.echo(f"    to have it listed no longer: querygate audit forget {path.stem}")
             continue
         refuses = refuses or found.blocked
-        state = "refused" if found.blocked else "failing" if found.failing else "ok"
+        state = _state(found)
         aside = f", {found.set_aside} set aside" if found.set_aside else ""
         typer.echo(f"{path.stem}: {state}, {found.delivered} delivered up to event {found.after}{aside}")
         if found.failing:
-            typer.echo(f"    {found.failing}")
+            typer.echo(f"    {one_line(found.failing)}")  # in the receiver's words
         if found.refused >= 0:
             typer.echo(f"    event {found.refused} is what it refuses: querygate audit set-aside {path.stem}")
     if refuses:
         raise typer.Exit(1)
+
+
+def _state(progress: Progress) -> str:
+    return "refused" if progress.blocked else "failing" if progress.failing else "ok"
+
+
+def _as_json(name: str, progress: Progress, *, removed: bool) -> str:
+    told = {"name": name, "state": "removed" if removed else _state(progress)} | msgspec.to_builtins(progress)
+    return msgspec.json.encode(told).decode()
 
 
 def forget(

@@ -7,9 +7,10 @@ import pytest
 from gateway.audit.event import EventEncoder, encode_session_context
 from gateway.audit.events import Event
 from gateway.audit.expand import expand_event
-from gateway.audit.render import plain, render
+from gateway.audit.render import render
 from gateway.domain.audit import Outcome, SessionEventKind, SessionRecord, StatementRecord
 from gateway.domain.recorded import Shared
+from gateway.terminal import one_line
 from tests.gateway.audit.builders import (
     CONTEXT,
     COPILOT,
@@ -91,5 +92,5 @@ def test_a_statement_cannot_steer_the_terminal(text: str) -> None:
         assert text in shown(statement(text=text))
 
 
-def test_plain_keeps_what_people_write() -> None:
-    assert plain("  ça  va\n\tgrößer 漢字 ") == "ça va größer 漢字"
+def test_a_line_keeps_what_people_write() -> None:
+    assert one_line("  ça  va\n\tgrößer 漢字 ") == "ça va größer 漢字"

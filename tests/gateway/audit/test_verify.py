@@ -1,8 +1,11 @@
 import asyncio
+import base64
+import os
 import random
 import re
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gateway.audit.checkpoints import check_note
 from gateway.audit.keys import read_public_key
-from gateway.audit.notes import Checkpoint, Signer, split_notes
+from gateway.audit.notes import Checkpoint, Signer, join_notes, split_notes
 from gateway.audit.tree import Frontier
 from gateway.audit.verify import Problem, ProblemKind, VerifyReport, verify
 from gateway.errors import AuditError
@@ -94,6 +97,133 @@ def _same_notes(flipped: bytes, content: bytes) -> bool:
     return re.sub(rb"=*\n", b"", flipped)[:-1] == re.sub(rb"=*\n", b"", content)[:-1] or key not in flipped.decode(
         "utf-8", "replace"
     )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A log of few bytes that has everything: two segments, two checkpoints, and the line that tells of the first."""
+    directory = tmp_path_factory.mktemp("small") / "audit"
+    signing = Signer("other/1", bytes(32))
+    tree, notes, lines = Frontier(), [], [b'{"seq":0,"define":"x","body":{}}', b'{"seq":1,"define":"y","body":{}}']
+    tree.add_lines(lines)
+    files = {f"audit-{0:020}.jsonl": b"".join(line + b"\n" for line in lines)}
+    peaks = ",".join(f'"{peak.hex()}"' for peak in tree.peaks)
+    files[f"audit-{2:020}.tree"] = f'{{"size":2,"peaks":[{peaks}]}}\n'.encode()
+    notes.append(signing.sign(Checkpoint("other/1", 2, tree.root())))
+    root = base64.b64encode(tree.root()).decode()
+    event = (
+        f'{{"metadata":{{"uid":"audit.2","event_code":"audit.checkpoint"}},"unmapped":{{"size":2,"root":"{root}"}}}}'
+    )
+    last = f'{{"seq":2,"event":{event}}}'.encode()
+    tree.add_lines([last])
+    files[f"audit-{2:020}.jsonl"] = last + b"\n"
+    notes.append(signing.sign(Checkpoint("other/1", 3, tree.root())))
+    files |= {"checkpoints": join_notes(notes).encode(), "key.pub": f"{signing.key}\n".encode()}
+    directory.mkdir()
+    report = put(directory, files)
+    assert report.ok, report.problems
+    assert report.signed is not None
+    assert report.signed.size == report.lines == 3
+    return files
+
+
+def test_flipped_bits_at_every_offset_of_every_file_are_found(tmp_path: Path, small: Files) -> None:
+    put(tmp_path, small)
+    chosen = random.Random(3)
+    unnoticed = []
+    for name, content in small.items():
+        path = tmp_path / name
+        for offset, bit in product(range(len(content)), (chosen.randrange(7), 7)):
+            flipped = bytearray(content)
+            flipped[offset] ^= 1 << bit
+            path.write_bytes(flipped)
+            try:
+                if verify(tmp_path).ok:
+                    unnoticed.append((name, offset, bytes(flipped)))
+            except AuditError:
+                assert name == "key.pub", "only the key's file can make a log unreadable"
+        path.write_bytes(content)
+    assert verify(tmp_path).ok
+    for name, offset, written in unnoticed:
+        # What stands behind the key is not part of it.
+        assert (name, offset, written.strip()) == ("key.pub", len(small["key.pub"]) - 1, small["key.pub"].strip())
+
+
+@pytest.mark.parametrize("garbage", [b"x", b"\n", b"\0" * 40, b'{"seq":99,"id":"x"}\n', b"\xff\xfe"])
+def test_what_somebody_put_behind_a_file_is_found(tmp_path: Path, original: Files, garbage: bytes) -> None:
+    for name in original:
+        if name == "key.pub" and not garbage.strip():
+            continue
+        try:
+            assert not put(tmp_path, {**original, name: original[name] + garbage}).ok, name
+        except AuditError:
+            assert name == "key.pub"
+
+
+def test_an_emptied_file_is_found(tmp_path: Path, original: Files) -> None:
+    for name in original:
+        try:
+            assert not put(tmp_path, {**original, name: b""}).ok, name
+        except AuditError:
+            assert name == "key.pub"
+
+
+def test_files_that_changed_places_are_found(tmp_path: Path, original: Files) -> None:
+    first, second, *_ = segments(original)
+    assert not put(tmp_path, {**original, first: original[second], second: original[first]}).ok
+    one, two = sorted(name for name in original if name.endswith(".tree"))[:2]
+    assert kinds(put(tmp_path, {**original, one: original[two], two: original[one]})) == {ProblemKind.TREE}
+
+
+def test_checkpoints_or_segments_of_another_gateway_are_found(tmp_path: Path, original: Files, small: Files) -> None:
+    report = put(tmp_path, {**original, "checkpoints": small["checkpoints"]})
+    assert any("not signed by" in problem.message for problem in report.problems)
+    mixed = {**original, segments(original)[0]: small[segments(small)[0]]}
+    assert not put(tmp_path, mixed).ok
+    with_key = {**original, "checkpoints": small["checkpoints"], "key.pub": small["key.pub"]}
+    assert not put(tmp_path, with_key).ok
+
+
+def test_a_copied_line_and_a_copied_segment_are_found(tmp_path: Path, original: Files) -> None:
+    report = put(tmp_path, changed(original, 1, lambda lines: [*lines[:3], lines[1], *lines[3:]]))
+    assert ProblemKind.REPEATED in kinds(report)
+    copied = {**original, "audit-00000000000000099999.jsonl": original[segments(original)[0]]}
+    assert not put(tmp_path, copied).ok
+
+
+def test_links_are_followed_and_say_what_they_say(tmp_path: Path, original: Files) -> None:
+    put(tmp_path, original)
+    path = tmp_path / segments(original)[1]
+    elsewhere = tmp_path.parent / "elsewhere.jsonl"
+    elsewhere.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(elsewhere)
+    assert verify(tmp_path).ok
+    elsewhere.write_bytes(elsewhere.read_bytes().replace(b"4711", b"4712"))
+    assert not verify(tmp_path).ok
+    elsewhere.unlink()
+    with pytest.raises(AuditError, match=r"cannot read .*audit-"):
+        verify(tmp_path)
+
+
+def test_a_pipe_in_a_segments_place_is_said_and_not_waited_for(tmp_path: Path, original: Files) -> None:
+    put(tmp_path, original)
+    path = tmp_path / segments(original)[1]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(AuditError, match="is not a file"):
+        verify(tmp_path)
+
+
+def test_a_compressed_segment_is_missing_and_what_to_do_is_said(tmp_path: Path, original: Files) -> None:
+    name = segments(original)[1]
+    files = {**original, f"{name}.zst": b"(compressed)"}
+    del files[name]
+    report = put(tmp_path, files)
+    assert ProblemKind.MISSING in kinds(report)
+    assert report.notes == [
+        f"{name}.zst was not looked at: to have its lines checked, put it back as {name}, not compressed"
+    ]
 
 
 def test_a_changed_statement_is_found_between_two_checkpoints(tmp_path: Path, original: Files) -> None:

@@ -1,0 +1,69 @@
+"""Text of strangers on terminals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client.approvals_cli import describe
+from gateway.terminal import harmless, harmless_json, one_line
+
+STEERS = "\x1b[2K\x1b[1A\x9b31m\x07\x7f\r\u202e\u2028"
+
+
+def test_lines_stay_and_what_steers_does_not() -> None:
+    assert harmless("a\n\tb\u00e4") == "a\n b\u00e4"
+    shown = harmless(f"DROP {STEERS} x")
+    assert all(character.isprintable() for character in shown)
+    assert shown.startswith("DROP")
+    shown = one_line(f" a\n{STEERS} \u00e4 ").replace("\N{REPLACEMENT CHARACTER}", "")
+    assert shown.split() == ["a", "[2K[1A31m", "\u00e4"]
+
+
+@given(st.text())
+def test_json_says_the_same_and_steers_nothing(text: str) -> None:
+    line = json.dumps({"text": text}, ensure_ascii=False)
+    shown = harmless_json(line)
+    assert json.loads(shown) == {"text": text}
+    assert harmless(shown) == shown
+
+
+def test_an_approver_sees_the_statement_that_will_run() -> None:
+    request: dict[str, Any] = {
+        "id": "1",
+        "state": "pending",
+        "note": "",
+        "principal": f"ana{STEERS}",
+        "acts_for": [],
+        "principal_kind": "human",
+        "client_address": "127.0.0.1:5",
+        "application": f"psql{STEERS}",
+        "resource": "shop",
+        "environment": "production",
+        "database": f"shop{STEERS}",
+        "gateway": "",
+        "valid_until": None,
+        "expires_at": "soon",
+        "created_at": "now",
+        "reason": f"because{STEERS}",
+        "group": "",
+        "rules": [],
+        "verdicts": [],
+        "statement": {
+            "text": f"DROP TABLE customers\n{STEERS}SELECT 1",
+            "before": [f"BEGIN{STEERS}"],
+            "actions": ["drop"],
+            "reads": [],
+            "writes": [f"public.{STEERS}"],
+            "labels": [],
+            "estimated_rows": None,
+            "predicate": "absent",
+            "opaque": [],
+        },
+    }
+    shown = describe(request)
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
+    assert "DROP TABLE customers" in shown

@@ -14,6 +14,7 @@ from gateway.approvals.desk import Desk
 from gateway.approvals.holding import Estimates, Holder
 from gateway.approvals.journal import ApprovalJournal
 from gateway.approvals.store import FILE as APPROVALS
+from gateway.approvals.store import KEY as APPROVALS_KEY
 from gateway.approvals.store import ApprovalStore
 from gateway.audit.log import AuditLog, LogSettings
 from gateway.audit.shipping.plugin import ShippingSinks
@@ -228,6 +229,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = load_or_create_key(config.data_dir / "masking.key")
     secret = load_or_create_secret(config.data_dir / INSTALL_KEY)
+    approvals_key = load_or_create_secret(config.data_dir / APPROVALS_KEY)
     live = _Live(config, secret)
     identity = AccessTokenProvider(
         principals=live.principals,
@@ -277,6 +279,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
         ApprovalJournal(audit, clock=time.time_ns, key=literal_key),
         clock=time.time,
         identifier=lambda: secrets.token_hex(5),
+        key=approvals_key,
         url=config.approvals.url,
     )
     linked = None

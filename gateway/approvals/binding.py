@@ -2,20 +2,26 @@
 
 The policies' version is not part of it: it changes with every edit of anything. Instead a grant carries the rules that
 it satisfied, and passes only a statement that asks for nothing else when it runs.
+
+A digest alone tells whoever has it which password or parameter was right when they guess. So the desk keeps and
+compares digests under a key of its own, ``sealed``; sessions, and gateways that are linked to it, know no key.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Hashable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Final
 
+from gateway.domain.approval import ApprovalRequest
 from gateway.domain.principal import Principal
 from gateway.sql.state import MySqlResolution, NameResolution
 
 _REASON: Final = re.compile(r"(?:/\*+|--|#)\s*reason:\s*(.+?)\s*(?:\*/|$)", re.IGNORECASE | re.MULTILINE)
+_SEALED: Final = "hmac-sha256:"
 MAX_REASON: Final = 500
 """Characters of a requester's reason that are kept."""
 
@@ -55,6 +61,21 @@ def meaning(state: Hashable, session_id: str) -> str:
 def shape(fingerprint: str, meaning: str) -> str:
     """What statements have in common for which an approval of a window is good."""
     return hashlib.sha256(f"{fingerprint}\0{meaning}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sealed(digest: str, key: bytes) -> str:
+    """The form in which the desk keeps what a request is bound to, or its shape."""
+    return _SEALED + hmac.digest(key, digest.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def seal(request: ApprovalRequest, key: bytes) -> ApprovalRequest:
+    """A request as the desk keeps it."""
+    return replace(request, binding=sealed(request.binding, key), shape=sealed(request.shape, key))
+
+
+def is_sealed(request: ApprovalRequest) -> bool:
+    """Whether the desk kept it so: those of versions before had the digest itself."""
+    return request.binding.startswith(_SEALED)
 
 
 def _form(value: object) -> str:

@@ -30,6 +30,7 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
+from gateway.approvals.binding import is_sealed, seal, sealed
 from gateway.approvals.errors import AlreadyDecided, ApprovalError, ApprovalRefused, RequestNotFound
 from gateway.approvals.grants import Demand, Grants, is_grant
 from gateway.approvals.outcome import good_for, held, note, refused
@@ -74,6 +75,7 @@ class _Entry:
 class Desk:
     """All requests of one gateway. ``clock`` gives Unix seconds, ``identifier`` a new request's id.
 
+    ``key`` seals what requests are bound to; with another one, what was granted before fits no statement any more.
     ``url`` is where people decide; it may be empty.
     """
 
@@ -84,6 +86,7 @@ class Desk:
         *,
         clock: Callable[[], float],
         identifier: Callable[[], str],
+        key: bytes,
         url: str = "",
     ) -> None:
         self.url = url.rstrip("/")
@@ -91,6 +94,7 @@ class Desk:
         self._journal = journal
         self.clock = clock
         self._identifier = identifier
+        self._key = key
         self._tasks = Tasks()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals")
         self._entries: dict[str, _Entry] = {}
@@ -112,6 +116,7 @@ class Desk:
         Sessions of linked gateways outlive this process: what they wait for and what they were granted stays.
         """
         now = self.clock()
+        await self._on_disk(lambda: self._store.rewrite(lambda old: None if is_sealed(old) else seal(old, self._key)))
         stale, again = [], []
         for request in await self._on_disk(self._store.live):
             if request.state is ApprovalState.PENDING and held(request) and not request.instance:
@@ -155,13 +160,15 @@ class Desk:
 
     def find(self, demand: Demand) -> ApprovalRequest | None:
         """An approval that was given before, untouched: whoever goes on with it claims it."""
-        return self._grants.find(demand, self.clock())
+        binding, shape = sealed(demand.binding, self._key), sealed(demand.shape, self._key)
+        return self._grants.find(replace(demand, binding=binding, shape=shape), self.clock())
 
     async def submit(self, request: ApprovalRequest) -> ApprovalRequest:
         """Put a new request on the desk. One that is pending already, for the very same and by the same, is it.
 
         Raises ``ApprovalError`` or ``AuditError`` where it cannot be recorded.
         """
+        request = seal(request, self._key)
         if request.instance and (known := await self._submitted(request)) is not None:
             return known
         if not held(request):

@@ -7,7 +7,7 @@ of its state and is on disk when the call returns (``synchronous=FULL``).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ from gateway.domain.approval import ApprovalRequest, ApprovalState
 
 FILE: Final = "approvals.sqlite"
 """The store's file in ``data_dir``."""
+KEY: Final = "approvals.key"
+"""File in ``data_dir`` with the key that seals what requests are bound to."""
 KEPT_FOR: Final = 90 * 86_400.0
 """Seconds for which requests that are over can be looked up here; the audit keeps them for good."""
 
@@ -68,6 +70,17 @@ class ApprovalStore:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise ApprovalError(f"approvals cannot be kept: {error}") from error
+
+    def rewrite(self, change: Callable[[ApprovalRequest], ApprovalRequest | None]) -> None:
+        """Change all requests at once (None: as it is); of what was there before, the files keep nothing."""
+        changed = [after for before in self._read("SELECT document FROM requests", ()) if (after := change(before))]
+        if changed:
+            self.save(changed)
+            try:
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise ApprovalError(f"approvals cannot be kept: {error}") from error
 
     def live(self) -> list[ApprovalRequest]:
         """What is pending, or granted and not used up."""

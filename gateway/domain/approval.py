@@ -142,7 +142,7 @@ class ApprovalRequest:
     """A request in its present state. Times are Unix seconds.
 
     ``binding`` is the digest of what exactly was asked for: who, for whom, on what, text, its meaning and parameters;
-    ``shape`` that of what statements of a window have in common.
+    ``shape`` that of what statements of a window have in common. On the desk both are sealed by its key.
     ``group`` and ``duration`` (seconds) are what an ``access`` request asks for. ``gateway`` and ``instance`` say whose
     session asks: the name of a linked gateway and the run of it, or nothing for the gateway that has the desk.
     """

@@ -65,7 +65,7 @@ class Recorder:
 class Bed:
     """A desk with a clock of its own."""
 
-    def __init__(self, folder: Path, journal: Recorder | None = None) -> None:
+    def __init__(self, folder: Path, journal: Recorder | None = None, key: bytes = b"k" * 32) -> None:
         self.now = 1_000_000.0
         self.journal = journal or Recorder()
         numbers = count(1)
@@ -74,6 +74,7 @@ class Bed:
             self.journal,
             clock=lambda: self.now,
             identifier=lambda: f"r{next(numbers)}",
+            key=key,
         )
 
     def request(self, *rules: ApprovalRule, **changes: object) -> ApprovalRequest:

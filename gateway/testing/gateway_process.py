@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from gateway.testing.servers.account import Account
-from gateway.testing.servers.errors import ServerFailed
 from gateway.testing.servers.ports import listening
-from gateway.testing.servers.process import Program, ServerProcess, StopMode, log_tail
+from gateway.testing.servers.process import Program, ServerProcess, StopMode
 
 _COMMAND = (sys.executable, "-P", "-m", "gateway.cli", "serve", "--config")
 _SIGNALS = {StopMode.SMART: signal.SIGTERM, StopMode.FAST: signal.SIGTERM, StopMode.IMMEDIATE: signal.SIGKILL}
@@ -58,14 +56,9 @@ class GatewayProcess:
             folder=config.parent,
         )
         process = ServerProcess(program, Account.present())
-        deadline = time.monotonic() + timeout
-        while not (_says_ready(log, start_of_log) or (ports and all(map(listening, ports)))):
-            if not process.running():
-                raise ServerFailed(f"the gateway ended with status {process.wait()}\n{log_tail(log)}")
-            if time.monotonic() > deadline:
-                process.kill()
-                raise ServerFailed(f"the gateway was not ready in {timeout:g} s\n{log_tail(log)}")
-            time.sleep(0.01)
+        process.wait_until_ready(
+            lambda: _says_ready(log, start_of_log) or bool(ports and all(map(listening, ports))), "the gateway", timeout
+        )
         return cls(process, log)
 
     def running(self) -> bool:

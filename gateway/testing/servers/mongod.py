@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -13,27 +12,28 @@ from urllib.parse import quote_plus
 
 import pymongo
 from pymongo.errors import PyMongoError
+from typing_extensions import override
 
 from gateway.testing.servers.account import Account, server_account
 from gateway.testing.servers.certificates import CertificateFiles, write_certificates
-from gateway.testing.servers.errors import ServerFailed, ServerUnavailable
+from gateway.testing.servers.daemon import Daemon, Product
+from gateway.testing.servers.errors import ServerFailed
 from gateway.testing.servers.installation import Installation, choose
+from gateway.testing.servers.local import LocalServer
 from gateway.testing.servers.mongod_finder import mongod_sources
-from gateway.testing.servers.places import temporary_folder
-from gateway.testing.servers.ports import free_port
-from gateway.testing.servers.process import Program, ServerProcess, StopMode, log_tail
+from gateway.testing.servers.places import server_folder
+from gateway.testing.servers.process import StopMode
 
 SUPERUSER = "root"
 X509_USER = "CN=gateway"
 """The name under which the client certificate logs in (database ``$external``)."""
-_SIGNALS = {
-    StopMode.SMART: signal.SIGTERM,
-    StopMode.FAST: signal.SIGTERM,
-    StopMode.IMMEDIATE: signal.SIGKILL,
-}
-_START_SECONDS = 30.0
+_PRODUCT = Product(
+    "mongod",
+    {StopMode.SMART: signal.SIGTERM, StopMode.FAST: signal.SIGTERM, StopMode.IMMEDIATE: signal.SIGKILL},
+    port_taken="Address already in use",
+)
+_READY = b'"Waiting for connections"'
 _ELECTION_SECONDS = 30.0
-_PORT_ATTEMPTS = 5
 _SETTINGS: Mapping[str, str] = {
     "diagnosticDataCollectionEnabled": "false",
     "ttlMonitorSleepSecs": "3600",
@@ -41,95 +41,7 @@ _SETTINGS: Mapping[str, str] = {
 _ELECTION = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
 
 
-class Member:
-    """One mongod of a server. Addressed by its port."""
-
-    host = "127.0.0.1"
-
-    def __init__(self, installation: Installation, account: Account, directory: Path, options: list[str]) -> None:
-        self.port = 0
-        self.log_path = directory / "server.log"
-        self._installation = installation
-        self._account = account
-        self._directory = directory
-        self._options = options
-        self._process: ServerProcess | None = None
-
-    @property
-    def address(self) -> str:
-        """``host:port``, as the replica set's configuration names it."""
-        return f"{self.host}:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        if self._process is None:
-            raise ServerFailed("the server is stopped")
-        return self._process.pid
-
-    def launch_on_free_port(self, *, remove_if_orphaned: Path | None) -> None:
-        """Choose a port and start; another one if somebody was faster."""
-        for attempt in range(_PORT_ATTEMPTS):
-            self.port = free_port()
-            try:
-                return self.launch(remove_if_orphaned=remove_if_orphaned)
-            except ServerFailed as error:
-                if attempt == _PORT_ATTEMPTS - 1 or "Address already in use" not in str(error):
-                    raise
-        return None
-
-    def launch(self, *, remove_if_orphaned: Path | None = None) -> None:
-        """Start on the known port and wait until it takes connections."""
-        start_of_log = self.log_path.stat().st_size if self.log_path.exists() else 0
-        program = Program(
-            command=(
-                str(self._installation.bindir / "mongod"),
-                "--dbpath",
-                str(self._directory / "data"),
-                "--port",
-                str(self.port),
-                *self._options,
-            ),
-            environment=self._installation.environment(),
-            log=self.log_path,
-            pid_file=self._directory / "server.pid",
-            signals=_SIGNALS,
-            remove_if_orphaned=remove_if_orphaned,
-        )
-        process = ServerProcess(program, self._account)
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._says_waiting(start_of_log):
-            if not process.running():
-                raise ServerFailed(f"mongod ended at its start with status {process.wait()}\n{log_tail(self.log_path)}")
-            if time.monotonic() > deadline:
-                process.kill()
-                raise ServerFailed(f"mongod was not ready in {_START_SECONDS:g} s\n{log_tail(self.log_path)}")
-            time.sleep(0.01)
-        self._process = process
-
-    def _says_waiting(self, start: int) -> bool:
-        with self.log_path.open("rb") as log:
-            log.seek(start)
-            return b'"Waiting for connections"' in log.read()
-
-    def running(self) -> bool:
-        """Whether the process exists."""
-        return self._process is not None and self._process.running()
-
-    def stop(self, mode: StopMode = StopMode.FAST) -> None:
-        """Stop and wait for the end."""
-        if self._process is not None:
-            self._process.stop(mode)
-            self._process = None
-
-    def kill(self) -> None:
-        """End it by SIGKILL, as a power cut would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-
-
-class MongoServer:
+class MongoServer(LocalServer):
     """mongod on 127.0.0.1 with SCRAM and, where the build can, TLS. A context manager.
 
     ``members`` 0 is a standalone server, 1 or more a replica set (named ``rs``, authenticated by key file).
@@ -137,27 +49,24 @@ class MongoServer:
     """
 
     name = "mongodb"
-    host = "127.0.0.1"
     superuser = SUPERUSER
 
     def __init__(
         self,
         installation: Installation,
         directory: Path,
-        members: list[Member],
+        members: list[Daemon],
         *,
         temporary: bool,
         replica_set: str | None,
         password: str,
         certificates: CertificateFiles | None,
     ) -> None:
-        self.installation = installation
-        self.directory = directory
+        super().__init__(
+            installation, directory, members, temporary=temporary, password=password, certificates=certificates
+        )
         self.members = members
         self.replica_set = replica_set
-        self.password = password
-        self._temporary = temporary
-        self._certificates = certificates
 
     @classmethod
     def find(cls, *, tls: bool | None = None, version: int | None = None) -> Installation:
@@ -182,12 +91,7 @@ class MongoServer:
         account = _account()
         installation = cls.find(tls=tls, version=version)
         temporary = directory is None
-        place = temporary_folder(account, "querygate-mongod-") if directory is None else directory.absolute()
-        server: Self | None = None
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            if not account.can_enter(place):
-                raise ServerUnavailable(f"the account {account.name} cannot enter {place}; choose another folder")
+        with server_folder(directory, account, "querygate-mongod-") as place:
             key_file = place / "key"
             key_file.touch(mode=0o600)
             key_file.write_text(secrets.token_hex(64))
@@ -204,7 +108,14 @@ class MongoServer:
             for name, value in (dict(_SETTINGS) | dict(settings or {})).items():
                 options += ["--setParameter", f"{name}={value}"]
             made = [
-                _member(installation, account, place / f"member{number}", options) for number in range(members or 1)
+                _member(
+                    installation,
+                    account,
+                    place / f"member{number}",
+                    options,
+                    remove_if_orphaned=place if temporary and number == 0 else None,
+                )
+                for number in range(members or 1)
             ]
             server = cls(
                 installation,
@@ -215,17 +126,14 @@ class MongoServer:
                 password=secrets.token_urlsafe(18),
                 certificates=certificates,
             )
-            for member in made:
-                member.launch_on_free_port(remove_if_orphaned=place if temporary and member is made[0] else None)
-            server._initialise()
-        except BaseException:
-            if server is not None:
-                for member in server.members:
-                    member.kill()
-            if temporary:
-                shutil.rmtree(place, ignore_errors=True)
-            raise
-        return server
+            try:
+                for member in made:
+                    member.start_on_free_port()
+                server._initialise()
+            except BaseException:
+                server.kill()
+                raise
+            return server
 
     def _initialise(self) -> None:
         """Make the replica set and the first user, for which mongod makes an exception on loopback."""
@@ -256,34 +164,14 @@ class MongoServer:
                 _wait(lambda: _all_secondaries(client), "the other members")
 
     @property
-    def port(self) -> int:
-        """The first member's port."""
-        return self.members[0].port
-
-    @property
     def version(self) -> int:
         """The major version."""
         return self.installation.version[0]
 
     @property
-    def tls(self) -> bool:
-        """Whether the server offers TLS."""
-        return self._certificates is not None
-
-    @property
-    def ca_path(self) -> Path | None:
-        """The authority behind the server's certificate (for ``localhost`` and ``127.0.0.1``); None without TLS."""
-        return self._certificates.ca if self._certificates is not None else None
-
-    @property
     def client_certificate(self) -> Path | None:
         """A PEM file with certificate and key that logs in as ``X509_USER``; None without TLS."""
         return self._certificates.client if self._certificates is not None else None
-
-    @property
-    def pid(self) -> int:
-        """The first member's process id."""
-        return self.members[0].pid
 
     def uri(self, user: str | None = None, password: str | None = None, *, database: str = "") -> str:
         """A connection string for all members, authenticating against ``admin``."""
@@ -314,7 +202,7 @@ class MongoServer:
             verb = "updateUser" if known else "createUser"
             client.admin.command(verb, name, pwd=password, roles=["root"] if roles is None else roles)
 
-    def primary(self) -> Member:
+    def primary(self) -> Daemon:
         """The member that takes writes now; waits for an election."""
         with self.client() as client:
             _wait(lambda: client.primary is not None or self.replica_set is None, "a primary")
@@ -338,53 +226,36 @@ class MongoServer:
         _wait(given_up, "a secondary that has caught up")
         _wait(lambda: self.primary() is not old, "another primary")
 
-    def running(self) -> bool:
-        """Whether every member's process exists."""
-        return all(member.running() for member in self.members)
-
-    def stop(self, mode: StopMode | str = StopMode.FAST) -> None:
-        """Stop all members and wait for their end. The data stays until the context is left."""
-        for member in self.members:
-            member.stop(StopMode(mode))
-
-    def kill(self) -> None:
-        """End all members by SIGKILL, as a power cut would."""
-        for member in self.members:
-            member.kill()
-
-    def restart(self) -> None:
-        """Stop what runs, and start all members on the same ports and data."""
-        self.stop()
-        for member in self.members:
-            member.launch()
+    @override
+    def restart(self, mode: StopMode | str = StopMode.FAST) -> None:
+        """Stop what runs, start all members on the same ports and data, and wait for a primary."""
+        super().restart(mode)
         if self.replica_set is not None:
             self.primary()
 
-    def log(self) -> str:
-        """All that the members logged."""
-        return "".join(
-            member.log_path.read_text(errors="replace") for member in self.members if member.log_path.exists()
-        )
 
-    def close(self) -> None:
-        """Stop the server, quickly if its data is temporary, and remove temporary data."""
-        self.stop(StopMode.IMMEDIATE if self._temporary else StopMode.FAST)
-        if self._temporary:
-            shutil.rmtree(self.directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _member(installation: Installation, account: Account, directory: Path, options: list[str]) -> Member:
+def _member(
+    installation: Installation,
+    account: Account,
+    directory: Path,
+    options: list[str],
+    *,
+    remove_if_orphaned: Path | None,
+) -> Daemon:
     data = directory / "data"
     data.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o711)
     account.own(data)
-    return Member(installation, account, directory, options)
+    command = (str(installation.bindir / "mongod"), "--dbpath", str(data), *options)
+    return Daemon(
+        _PRODUCT,
+        installation,
+        account,
+        directory,
+        prepare=lambda port: (*command, "--port", str(port)),
+        ready=lambda _, said: _READY in said,
+        remove_if_orphaned=remove_if_orphaned,
+    )
 
 
 def _certificates(place: Path, account: Account) -> CertificateFiles:

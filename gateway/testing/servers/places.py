@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.testing.servers.account import Account
+from gateway.testing.servers.errors import ServerUnavailable
 
 CACHE_VARIABLE = "QUERYGATE_SERVERS_CACHE"
 
@@ -54,6 +55,24 @@ def temporary_folder(account: Account, prefix: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary_root(account)))
     folder.chmod(0o711)
     return folder
+
+
+@contextmanager
+def server_folder(directory: Path | None, account: Account, prefix: str) -> Iterator[Path]:
+    """``directory``, or a temporary folder, which is removed if what is done there fails.
+
+    Raises ``ServerUnavailable`` if ``account`` cannot enter it.
+    """
+    folder = temporary_folder(account, prefix) if directory is None else directory.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not account.can_enter(folder):
+            raise ServerUnavailable(f"the account {account.name} cannot enter {folder}; choose another folder")
+        yield folder
+    except BaseException:
+        if directory is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextmanager

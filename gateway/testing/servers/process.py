@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -69,6 +70,19 @@ class ServerProcess:
     def running(self) -> bool:
         """Whether the server process exists."""
         return self._keeper.poll() is None
+
+    def wait_until_ready(self, ready: Callable[[], bool], name: str, seconds: float) -> None:
+        """Wait until it can be used; ``ServerFailed``, with the log's tail, if it ends or is not ready in time."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running():
+                raise ServerFailed(
+                    f"{name} ended at its start with status {self.wait()}\n{log_tail(self._program.log)}"
+                )
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ServerFailed(f"{name} was not ready in {seconds:g} s\n{log_tail(self._program.log)}")
+            time.sleep(0.005)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end and return the exit status (128 + n for signal n); ``TimeoutError`` after ``timeout``."""

@@ -102,4 +102,4 @@ def test_a_killed_primary_is_followed(replica_set: MongoServer, gateway: MongoGa
             client.shop.after.insert_one({"_id": 1})
             assert client.shop.customers.count_documents({}) == 20
         finally:
-            old.launch()
+            old.start()

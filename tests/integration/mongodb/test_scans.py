@@ -178,4 +178,4 @@ def test_a_server_that_dies_in_the_middle_ends_the_session(start_mongo_gateway: 
         assert size < struct.unpack_from("<i", begin)[0]
         (event,) = executions(gateway, "cut short", 1)
         assert event["status_detail"] == "lost"
-        server.members[0].launch()
+        server.members[0].start()

@@ -64,4 +64,4 @@ def test_another_member_takes_over_when_the_primary_steps_down_or_dies() -> None
         assert second is not first
         second.kill()
         assert server.primary() is not second
-        second.launch()
+        second.start()

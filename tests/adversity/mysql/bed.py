@@ -67,6 +67,7 @@ class MySqlBed(GatewayBed):
             "autocommit": True,
             "connect_timeout": 10,
             "read_timeout": 20,
+            "ssl_disabled": True,  # its context would read all of the system's authorities, for each session anew
         }
         return pymysql.connect(**(arguments | changes))
 

@@ -81,6 +81,7 @@ class Stage:
             database=database,
             charset="utf8mb4",
             autocommit=True,
+            ssl_disabled=True,  # its context would read all of the system's authorities, for each connection anew
         )
 
     def renew(self, database: str) -> None:

@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -235,15 +234,6 @@ def run_cli(*arguments: str, timeout: float = 60, **more: Any) -> subprocess.Com
     """Run ``querygate`` to its end."""
     command = [sys.executable, "-m", "gateway.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)
-
-
-def eventually(condition: Callable[[], object], *, within: float = 10, step: float = 0.05) -> float:
-    """Wait until a condition holds; how long that took, seconds. Fails with the condition's last value."""
-    start = time.monotonic()
-    while not (value := condition()):
-        assert time.monotonic() - start < within, f"still {value!r} after {within:g} s"
-        time.sleep(step)
-    return time.monotonic() - start
 
 
 @contextmanager

@@ -9,8 +9,9 @@ import resource
 import asyncpg
 import pytest
 
-from tests.adversity.bed import Bed, eventually
+from tests.adversity.bed import Bed
 from tests.adversity.load import Writers, statements_by_row, stored_rows
+from tests.fixtures.waiting import eventually, eventually_in_loop
 
 
 def _audit_size(bed: Bed) -> int:
@@ -21,21 +22,14 @@ def test_full_and_free_again(bed: Bed) -> None:
     bed.start()
     writers = Writers(bed)
 
-    async def until(condition) -> None:
-        for _ in range(400):
-            if condition():
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("it never came to that")
-
     async def story() -> None:
         patient = await bed.connect()
         load = asyncio.create_task(writers.run(4))
-        await until(lambda: len(writers.written) > 50)
+        await eventually_in_loop(lambda: len(writers.written) > 50)
         # No file of the process may become longer than the audit is in a moment: to a writer this is a full disk.
         soft, hard = resource.prlimit(bed.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(bed.pid, resource.RLIMIT_FSIZE, (_audit_size(bed) + 30_000, hard))
-        await until(lambda: len(writers.failures) > 20)
+        await eventually_in_loop(lambda: len(writers.failures) > 20)
         status, body = await asyncio.to_thread(bed.health)
         assert status == 503
         assert "cannot write" in body["audit"]
@@ -56,7 +50,7 @@ def test_full_and_free_again(bed: Bed) -> None:
 
         resource.prlimit(bed.pid, resource.RLIMIT_FSIZE, (soft, hard))
         before = len(writers.written)
-        await until(lambda: len(writers.written) > before + 50)
+        await eventually_in_loop(lambda: len(writers.written) > before + 50)
         writers.stop = True
         await load
         assert await patient.fetchval("SELECT 7") == 7, "the session that waited goes on"

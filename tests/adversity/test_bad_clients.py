@@ -13,8 +13,9 @@ from contextlib import ExitStack
 import asyncpg
 import pytest
 
-from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed
 from tests.adversity.raw import RawClient
+from tests.fixtures.waiting import eventually, seconds_until
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 MEBIBYTE = 1024 * 1024
@@ -36,7 +37,7 @@ def test_a_killed_client_leaves_nothing_running(running_bed: Bed) -> None:
     eventually(lambda: _sleeping(bed) == 1)
     client.send_signal(signal.SIGKILL)
     client.communicate()
-    gone = eventually(lambda: _sleeping(bed) == 0)
+    gone = seconds_until(lambda: _sleeping(bed) == 0)
     eventually(lambda: bed.backends() == 0)
     eventually(lambda: bed.health()[1]["sessions"] == 0)
     FIGURES.info(f"the query was gone {gone:.2f} s after its client")

@@ -12,9 +12,10 @@ import pytest
 
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_port
-from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, bed_in, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, bed_in
 from tests.adversity.load import Writers, statements_by_row, stored_rows
 from tests.adversity.raw import RawClient
+from tests.fixtures.waiting import eventually
 
 CLEAN = {"08006", "57P01", "57P02", "57P03"}
 """What a client may be told about a database that goes away and comes back: SQLSTATEs with a message."""

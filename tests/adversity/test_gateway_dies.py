@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from gateway.audit.verify import ProblemKind, verify
-from tests.adversity.bed import FIGURES, ROLE, Bed, eventually
+from tests.adversity.bed import FIGURES, ROLE, Bed
 from tests.adversity.load import Writers, statements_by_row, stored_rows
+from tests.fixtures.waiting import eventually
 
 KILLS = int(os.environ.get("QUERYGATE_KILLS", "3"))
 """How often the gateway is killed."""

@@ -9,8 +9,9 @@ import time
 import asyncpg
 import pytest
 
-from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, Bed
 from tests.adversity.raw import RawClient
+from tests.fixtures.waiting import eventually
 
 FAILED = "session.login_failed"
 

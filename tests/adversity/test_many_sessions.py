@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from tests.adversity.bed import FIGURES, Bed, eventually
+from tests.adversity.bed import FIGURES, Bed
+from tests.fixtures.waiting import eventually
 
 SESSIONS = 500
 PER_SESSION = 160 * 1024

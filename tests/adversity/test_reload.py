@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from gateway.testing.servers import PostgresServer
 from tests.adversity.bed import ANA, BOB, ENVIRONMENT, RESOURCE, Bed, bed_in, run_cli
+from tests.fixtures.waiting import eventually, eventually_in_loop
 
 NO_ITEMS = {"name": "no-items", "effect": "deny", "match": {"actions": ["insert"]}, "message": "closed for today"}
 MASK = {
@@ -45,19 +45,12 @@ def fresh_bed(module_bed: Bed) -> Iterator[Bed]:
 def _reload(bed: Bed, *, message: str = "the configuration was read again") -> None:
     before = bed.log().count(message)
     bed.reload()
-    deadline = time.monotonic() + 5
-    while bed.log().count(message) == before:
-        assert time.monotonic() < deadline, bed.log()[-2000:]
-        time.sleep(0.01)
+    eventually(lambda: bed.log().count(message) > before, told=lambda: bed.log()[-2000:])
 
 
 async def _ended(session: asyncpg.Connection, within: float = 1.0) -> None:
     """The gateway ends the session, by 57P01, in that time."""
-    for _ in range(int(within / 0.02)):
-        if session.is_closed():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("the session goes on")
+    await eventually_in_loop(session.is_closed, within=within)
 
 
 def test_a_new_deny_counts_for_running_sessions(fresh_bed: Bed) -> None:

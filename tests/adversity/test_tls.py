@@ -15,8 +15,9 @@ import pytest
 
 from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.certificates import write_certificates
-from tests.adversity.bed import Bed, bed_in, eventually, prepare
+from tests.adversity.bed import Bed, bed_in, prepare
 from tests.fixtures.servers import start_postgres
+from tests.fixtures.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +134,9 @@ def test_handshakes_that_lead_nowhere_leave_nothing(tls_bed: Bed, rest: bytes) -
 
 def _logged(bed: Bed, *texts: str) -> str:
     """The last line of the gateway's log with all texts; the client may hear of it before the log does."""
-    deadline = time.monotonic() + 10
-    while True:
-        for line in reversed(bed.log().splitlines()):
-            if all(text in line for text in texts):
-                return line
-        assert time.monotonic() < deadline, f"not in the log: {texts}"
-        time.sleep(0.05)
+
+    def look() -> str:
+        lines = (line for line in reversed(bed.log().splitlines()) if all(text in line for text in texts))
+        return next(lines, "")
+
+    return eventually(look, told=lambda: f"not in the log: {texts}")

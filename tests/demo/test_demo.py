@@ -22,7 +22,8 @@ from gateway.demo.stage import set_up
 from gateway.demo.tour import play
 from gateway.testing.servers import MariaDbServer, MongoServer, PostgresServer, ServerUnavailable
 from gateway.testing.servers.ports import free_port
-from tests.adversity.bed import FIGURES, eventually
+from tests.adversity.bed import FIGURES
+from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.domain.approval import ApprovalRequest, ApprovalState, Approver, Gr
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import Config, gateway_config
+from tests.fixtures.waiting import eventually
 
 T = TypeVar("T")
 TOKEN = "t" * 32
@@ -50,7 +50,7 @@ class DeskBed:
 
     def pending(self) -> ApprovalRequest:
         """The one request that waits, as soon as there is one."""
-        return wait_for(lambda: next(iter(self.requests(ApprovalState.PENDING)), None))
+        return eventually(lambda: next(iter(self.requests(ApprovalState.PENDING)), None))
 
     def connect(self, user: str = "ana@example.com", **options: Any) -> psycopg.Connection[Any]:
         """A client's connection to PostgreSQL."""
@@ -64,17 +64,6 @@ class DeskBed:
             autocommit=True,
             **options,
         )
-
-
-def wait_for(look: Callable[[], T | None], seconds: float = 20) -> T:
-    """What ``look`` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError("it did not come about")
 
 
 def desk_bed(folder: Path, shop: Shop, change: Callable[[Config], None]) -> AbstractContextManager[DeskBed]:
@@ -140,4 +129,4 @@ def serving_bed(folder: Path, make: Callable[[int], Config], password: str) -> I
         raise failures[0]
 
 
-__all__ = ["DAVE", "DORA", "TOKEN", "DeskBed", "GrantScope", "desk_bed", "serving_bed", "wait_for"]
+__all__ = ["DAVE", "DORA", "TOKEN", "DeskBed", "GrantScope", "desk_bed", "serving_bed"]

@@ -24,7 +24,8 @@ from gateway.domain.approval import (
 )
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import Config
-from tests.integration.approvals import DAVE, DORA, DeskBed, desk_bed, wait_for
+from tests.fixtures.waiting import eventually
+from tests.integration.approvals import DAVE, DORA, DeskBed, desk_bed
 
 RULE = {"approvers": ["dba"], "timeout": "30s"}
 
@@ -174,7 +175,7 @@ def test_a_client_that_leaves_withdraws_its_request(bed, threads):
     # The socket's end and not ``finish()``: libpq must not be closed under the thread that uses it.
     with socket.socket(fileno=os.dup(connection.fileno())) as connected:
         connected.shutdown(socket.SHUT_RDWR)
-    wait_for(lambda: bed.call(bed.assembly.desk.get(request.id)).state is ApprovalState.WITHDRAWN)
+    eventually(lambda: bed.call(bed.assembly.desk.get(request.id)).state is ApprovalState.WITHDRAWN)
     with pytest.raises(psycopg.Error):
         statement.result(10)
 
@@ -443,7 +444,7 @@ def test_access_for_some_time_holds_for_new_sessions_and_ends_them(bed):
             return True
         return False
 
-    wait_for(ended)
+    eventually(ended)
     connection.close()
     with bed.connect("sam@example.com") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(connection, "SELECT * FROM fenced")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from gateway.testing.shop_mariadb import MariaDbShop
 from tests.fixtures.gateway import RunningGateway, StartGateway
 from tests.fixtures.mongodb import MongoGateway, StartMongoGateway
 from tests.fixtures.mysql_gateway import MySqlGateway, StartMySqlGateway
+from tests.fixtures.waiting import eventually
 
 Config = dict[str, Any]
 
@@ -39,14 +39,13 @@ def by_label(config: Config) -> None:
 
 def recorded(folder: Path, marker: str) -> str:
     """Everything in the files of the audit, once the marker's statement, which ran last, is there."""
-    deadline = time.monotonic() + 20
-    while True:
+
+    def look() -> str:
         files = [path for path in (folder / "data" / "audit").rglob("*") if path.is_file()]
         text = "\n".join(path.read_bytes().decode(errors="replace") for path in files)
-        if marker in text:
-            return text
-        assert time.monotonic() < deadline, "the last statement is not in the audit"
-        time.sleep(0.05)
+        return text if marker in text else ""
+
+    return eventually(look)
 
 
 def readable(text: str) -> set[str]:
@@ -160,10 +159,7 @@ def test_what_a_resource_says_of_its_values_is_taken_over_while_sessions_run(
         connection.execute("SELECT id FROM customers WHERE city = 'basalt_before'")
         path.write_text(json.dumps(config))
         os.kill(gateway.process.pid, signal.SIGHUP)
-        deadline = time.monotonic() + 30
-        while "the configuration was read again" not in gateway.process.log():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        eventually(lambda: "the configuration was read again" in gateway.process.log())
         connection.execute("SELECT id FROM customers WHERE city = 'quartz_after'")
         connection.execute("SELECT 1 AS basalt_last")
     text = recorded(gateway.folder, f"{PLAIN}_last")

@@ -22,8 +22,9 @@ from gateway.testing.servers import PostgresServer
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop import Shop
 from tests.fixtures.admin import fresh_store
-from tests.fixtures.control_plane import shop_sections, until
+from tests.fixtures.control_plane import shop_sections
 from tests.fixtures.gateway import ANALYST, RESOURCE, default_policies
+from tests.fixtures.waiting import eventually
 from tests.packaging.chart import render
 
 PASSWORD = "a long pass phrase"
@@ -132,7 +133,7 @@ def test_a_release_masks_what_its_control_plane_says(
 
             shop = {"QUERYGATE_SECRET_SHOP": shop_database.password}
             with GatewayProcess.start(gateway.config, environment=shop) as process:
-                until(lambda: httpx2.get(f"http://127.0.0.1:{health}/health").status_code == 200)
+                eventually(lambda: httpx2.get(f"http://127.0.0.1:{health}/health").status_code == 200)
                 (gateway.folder / "root.crt").write_text(trust)
                 conninfo = (
                     f"host=127.0.0.1 port={port} dbname={RESOURCE} user='{ANALYST}' password='{token}'"

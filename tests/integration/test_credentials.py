@@ -30,8 +30,8 @@ from tests.fixtures.control_plane import PASSWORD, ControlPlane, start_control_p
 from tests.fixtures.gateway import ADMIN, SUPPORT
 from tests.fixtures.mongodb import mongo_config
 from tests.fixtures.mysql_gateway import mysql_gateway_config
+from tests.fixtures.waiting import eventually
 from tests.gateway.sql.test_credentials import MYSQL, POSTGRES
-from tests.integration.approvals import wait_for
 from tests.integration.control_plane.test_cli import querygate
 
 pytestmark = pytest.mark.timeout(300)
@@ -193,7 +193,7 @@ def home(tmp_path: Path, place: Place) -> Path:
 
 def check(place: Place, home: Path, mark: str) -> None:
     """Once the last statement is everywhere, nothing is found anywhere."""
-    wait_for(lambda: mark.encode() in b"\n".join(place.shipped.bodies), 60)
+    eventually(lambda: mark.encode() in b"\n".join(place.shipped.bodies), within=60)
     searched = place.search(home)
     assert any(mark.encode() in content for name, content in searched.items() if "audit" in name)
     found = {name: content.find(CANARY.encode()) for name, content in searched.items()}
@@ -223,7 +223,8 @@ def test_postgres(place: Place, home: Path, shop_database: Shop) -> None:
 def test_mysql(place: Place, home: Path) -> None:
     def run(user: str, text: str) -> None:
         options: dict[str, Any] = {"user": user, "password": place.plane.token(user), "database": "shop-mysql"}
-        connection = pymysql.connect(host="127.0.0.1", port=place.ports["mysql"], **options)
+        port = place.ports["mysql"]
+        connection = pymysql.connect(host="127.0.0.1", port=port, ssl_disabled=True, **options)
         with closing(connection), suppress(pymysql.Error), connection.cursor() as cursor:
             cursor.execute(text)
 

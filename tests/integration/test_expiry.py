@@ -22,12 +22,12 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from gateway.testing.shop import Shop, copy_shop
 from gateway.testing.shop_documents import DocumentShop
 from gateway.testing.shop_mariadb import MariaDbShop, copy_mariadb_shop
-from tests.fixtures.control_plane import until
 from tests.fixtures.gateway import ADMIN, RESOURCE, RunningGateway, StartGateway
 from tests.fixtures.issuer import Issuer
 from tests.fixtures.mongodb import RESOURCE as DOCUMENTS
 from tests.fixtures.mongodb import MongoGateway, StartMongoGateway
 from tests.fixtures.mysql_gateway import MySqlGateway, StartMySqlGateway
+from tests.fixtures.waiting import eventually
 
 LIFETIME = 5.0
 """Seconds: enough to log in on a busy machine."""
@@ -80,7 +80,7 @@ def test_postgres_lets_a_statement_finish_and_rolls_back_what_is_open(postgres: 
             session.execute("insert into expiring values (2)")
         assert failure.value.sqlstate == "28000"
     assert shop.psql("select count(*) from expiring").strip() == "0"
-    until(lambda: "CredentialExpired: the token that the session was opened with" in postgres.audit_text())
+    eventually(lambda: "CredentialExpired: the token that the session was opened with" in postgres.audit_text())
 
 
 def test_postgres_tells_who_waits_and_lets_a_copy_finish(postgres: RunningGateway, shop: Shop) -> None:
@@ -91,7 +91,7 @@ def test_postgres_tells_who_waits_and_lets_a_copy_finish(postgres: RunningGatewa
         cursor = session.cursor()
         with cursor.copy("copy copied from stdin") as copy:
             copy.write(b"1\n")
-            until(over(started))
+            eventually(over(started))
             copy.write(b"2\n")
         for ended in (idle, session):
             with pytest.raises(psycopg.OperationalError, match=TOLD):
@@ -108,14 +108,14 @@ def test_postgres_runs_nothing_that_is_sent_after_it(postgres: RunningGateway, s
     session.pgconn.send_query_params(wait.encode(), None)
     session.pgconn.pipeline_sync()
     session.pgconn.flush()
-    until(over(started))
+    eventually(over(started))
     session.pgconn.send_query_params(b"insert into ahead values (1)", None)
     session.pgconn.pipeline_sync()
     session.pgconn.flush()
     first = session.pgconn.get_result()
     assert first is not None
     assert first.get_value(0, 0) == b""
-    until(lambda: postgres.audit_text().count("CredentialExpired") > before)
+    eventually(lambda: postgres.audit_text().count("CredentialExpired") > before)
     session.close()
     assert shop.psql("select count(*) from ahead").strip() == "0"
 
@@ -177,7 +177,7 @@ def test_mysql_lets_a_statement_finish_and_rolls_back_what_is_open(
                 ended.execute("insert into expiring values (2)")
             assert failure.value.args[0] == 4031
     assert own_shop.sql("select count(*) from expiring").strip() == "0"
-    until(lambda: "CredentialExpired: the token that the session was opened with" in mariadb.audit_text())
+    eventually(lambda: "CredentialExpired: the token that the session was opened with" in mariadb.audit_text())
 
 
 # --- MongoDB ---------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_mongodb_has_drivers_renew_their_tokens_on_the_same_connection(
         with client.start_session() as session, session.start_transaction():
             started = time.time()
             client.shop.expiring.insert_one({"_id": 1}, session=session)
-            until(over(started))
+            eventually(over(started))
             callback.lifetime = 300
             client.shop.expiring.insert_one({"_id": 2}, session=session)
         assert callback.calls == 2
@@ -257,7 +257,7 @@ def test_mongodb_lets_a_command_finish(mongodb: MongoGateway, emptied: Any) -> N
         started = time.time()
         wait = {"$where": f"sleep({int(LIFETIME + 3) * 1000}) || true"}
         slow = pool.submit(lambda: list(client.shop.expiring.find(wait, allow_disk_use=None)))
-        until(over(started))
+        eventually(over(started))
         assert [found["_id"] for found in slow.result()] == [1]
 
 
@@ -275,7 +275,7 @@ def test_mongodb_takes_no_other_principal_on_a_live_connection(
     with bearer(mongodb, callback, retryWrites=False, retryReads=False, maxPoolSize=1) as client:
         started = time.time()
         client.shop.expiring.insert_one({"_id": 1})
-        until(over(started))
+        eventually(over(started))
         callback.name, callback.groups = name, groups
         with pytest.raises((OperationFailure, AutoReconnect)) as failure:
             client.shop.expiring.insert_one({"_id": 2})
@@ -292,7 +292,7 @@ def test_mongodb_ends_what_cannot_be_renewed(mongodb: MongoGateway, emptied: Any
             session.start_transaction()
             started = time.time()
             client.shop.expiring.insert_one({"_id": 1}, session=session)
-            until(over(started))
+            eventually(over(started))
             with pytest.raises(OperationFailure, match=TOLD) as failure:
                 client.shop.expiring.insert_one({"_id": 2}, session=session)
             assert failure.value.code == 18

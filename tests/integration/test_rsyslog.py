@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from gateway.audit.shipping.syslog import SyslogSink
@@ -15,6 +13,7 @@ from gateway.errors import AuditError
 from gateway.testing.servers.certificates import write_certificates
 from gateway.testing.servers.ports import free_port
 from tests.fixtures.missing import missing
+from tests.fixtures.waiting import eventually
 from tests.gateway.audit.shipping.events import event
 
 CONFIGURATION = """
@@ -49,13 +48,6 @@ def start(program: str, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def until(look: Callable[[], bool], folder: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline, (folder / "out").read_text(errors="replace")
-        time.sleep(0.05)
-
-
 def test_events_arrive_over_tls_and_again_after_a_restart(tmp_path):
     program = rsyslogd()
     files = write_certificates(tmp_path)
@@ -66,6 +58,9 @@ def test_events_arrive_over_tls_and_again_after_a_restart(tmp_path):
     received = tmp_path / "received.log"
     sink = SyslogSink.from_options({"host": "127.0.0.1", "port": port, "ca": str(files.ca)}, tmp_path)
 
+    def output() -> str:
+        return (tmp_path / "out").read_text(errors="replace")
+
     def deliver(number: int) -> None:
         def taken() -> bool:
             try:
@@ -74,7 +69,7 @@ def test_events_arrive_over_tls_and_again_after_a_restart(tmp_path):
                 return False
             return True
 
-        until(taken, tmp_path)
+        eventually(taken, told=output)
 
     def numbers() -> list[int]:
         if not received.exists():
@@ -86,14 +81,14 @@ def test_events_arrive_over_tls_and_again_after_a_restart(tmp_path):
     try:
         deliver(1)
         deliver(2)
-        until(lambda: numbers() == [1, 2], tmp_path)
+        eventually(lambda: numbers() == [1, 2], told=output)
         assert received.read_text().startswith("querygate statement 110 ")
         server.terminate()
         server.wait(20)
         server = start(program, tmp_path)
         deliver(3)
         deliver(4)
-        until(lambda: set(numbers()) == {1, 2, 3, 4}, tmp_path)
+        eventually(lambda: set(numbers()) == {1, 2, 3, 4}, told=output)
         found = numbers()
         assert found.index(3) < found.index(4)
     finally:

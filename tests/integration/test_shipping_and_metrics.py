@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from gateway import cli
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import ANALYST, Config, StartGateway
+from tests.fixtures.waiting import eventually
 from tests.gateway.audit.shipping.receivers import http_receiver
 
 DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana-dashboard.json"
@@ -54,15 +54,13 @@ def test_events_are_shipped_and_statements_counted(start_gateway: StartGateway, 
                 session.execute("SELECT email FROM customers ORDER BY id LIMIT 2").fetchall()
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 session.execute("DELETE FROM orders")
-        deadline = time.monotonic() + 40
-        texts: list[str] = []
-        while time.monotonic() < deadline:
+
+        def texts() -> list[str]:
             events = [json.loads(line) for line in receiver.lines()]
-            texts = [event["query_info"]["query_string"] for event in events if "query_info" in event]
-            if "DELETE FROM orders" in texts:
-                break
-            time.sleep(0.1)
-        assert texts.count("SELECT email FROM customers ORDER BY id LIMIT 2") == 3
+            return [event["query_info"]["query_string"] for event in events if "query_info" in event]
+
+        eventually(lambda: "DELETE FROM orders" in texts(), within=40)
+        assert texts().count("SELECT email FROM customers ORDER BY id LIMIT 2") == 3
         samples = scrape(admin)
         where = "protocol=postgres,resource=shop-prod"
         assert samples[f"querygate_statement_duration_seconds_count{{outcome=refused,{where}}}"] == 1
@@ -70,9 +68,7 @@ def test_events_are_shipped_and_statements_counted(start_gateway: StartGateway, 
         assert samples[f"querygate_masked_cells_total{{outcome=success,{where}}}"] == 6
         assert samples[f"querygate_masked_cells_by_label_total{{label=pii.email,{where}}}"] == 6
         assert samples["querygate_ready{}"] == 1
-        while scrape(admin)["querygate_audit_behind{sink=ops}"] > 2:  # what ends a session may still be on its way
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        eventually(lambda: scrape(admin)["querygate_audit_behind{sink=ops}"] <= 2)  # a session's end may be on its way
         names = {re.sub(r"\{.*", "", name) for name in samples}
         used = set(re.findall(r"querygate_[a-z_]+", DASHBOARD.read_text()))
         assert used <= names, "the dashboard asks for what is not there"
@@ -92,10 +88,7 @@ def test_a_receiver_that_refuses_is_seen_and_its_new_token_taken_over(start_gate
             return list(json.loads(answer.read())["sinks"])
 
     def wait(state: str) -> None:
-        deadline = time.monotonic() + 60
-        while [(item["name"], item["state"]) for item in health()] != [("ops", state)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually(lambda: [(item["name"], item["state"]) for item in health()] == [("ops", state)], within=60)
 
     with http_receiver() as receiver:
         receiver.judge = lambda request: 200 if request.headers["authorization"] == "Bearer new" else 401
@@ -116,10 +109,7 @@ def test_a_receiver_that_refuses_is_seen_and_its_new_token_taken_over(start_gate
         (gateway.folder / "token").write_text("new")
         os.kill(gateway.process.pid, signal.SIGHUP)
         wait("ok")
-        deadline = time.monotonic() + 60
-        while b"refused at first" not in b"".join(receiver.lines()):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually(lambda: b"refused at first" in b"".join(receiver.lines()), within=60)
         numbers = [json.loads(line)["metadata"]["sequence"] for line in receiver.lines()]
         assert numbers[0] == 0
         assert numbers == sorted(set(numbers)), "everything from the beginning, once and in order"
@@ -137,10 +127,7 @@ def test_a_sink_that_is_taken_out_is_told_from_one_that_fails_until_it_is_forgot
             return {item["name"]: item["state"] for item in json.loads(answer.read())["sinks"]}
 
     def wait(states: dict[str, str]) -> None:
-        deadline = time.monotonic() + 60
-        while health() != states:
-            assert time.monotonic() < deadline, gateway.process.log()
-            time.sleep(0.1)
+        eventually(lambda: health() == states, within=60, told=gateway.process.log)
 
     with http_receiver() as receiver:
         receiver.judge = lambda request: 401 if b"old" in request.headers["authorization"].encode() else 200
@@ -203,10 +190,7 @@ def test_a_log_is_shipped_by_one_process_which_ends_with_its_gateway(tmp_path: P
     command = [sys.executable, "-m", "gateway.cli", "audit", "ship", "--config", str(config)]
     first = subprocess.Popen([*command, "--follow-parent"], stdin=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "data" / "audit" / "shipping").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually((tmp_path / "data" / "audit" / "shipping").exists, within=60)
         while True:
             second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             if second.returncode:

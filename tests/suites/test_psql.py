@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.shop import Shop, copy_shop
+from tests.fixtures.waiting import eventually
 from tests.suites.endpoints import Endpoint
 
 DESCRIPTIONS = r"""
@@ -413,7 +413,4 @@ def test_ctrl_c_cancels_the_statement(
 
 def _wait_until_sleeping(endpoint: Endpoint) -> None:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(40)' AND state = 'active'"
-    deadline = time.monotonic() + 20
-    while endpoint.postgres.psql(sleeping).strip() != "1":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: endpoint.postgres.psql(sleeping).strip() == "1")

@@ -16,8 +16,9 @@ import pytest
 from gateway_mysql.wire.capabilities import Capability
 from gateway_mysql.wire.messages import ERR, Err
 from gateway_mysql.wire.packets import packet
-from tests.adversity.bed import ANA, FIGURES, RESOURCE, TOKENS, eventually
+from tests.adversity.bed import ANA, FIGURES, RESOURCE, TOKENS
 from tests.adversity.mysql.bed import MySqlBed, value
+from tests.fixtures.waiting import eventually, seconds_until
 from tests.integration.mysql.raw import RawClient
 
 MEBIBYTE = 1024 * 1024
@@ -53,7 +54,7 @@ def test_a_killed_client_leaves_nothing_running(running_mysql_bed: MySqlBed) -> 
     eventually(lambda: bed.running("SLEEP(600)") == 1)
     client.send_signal(signal.SIGKILL)
     client.communicate()
-    gone = eventually(lambda: bed.running("SLEEP(600)") == 0)
+    gone = seconds_until(lambda: bed.running("SLEEP(600)") == 0)
     eventually(lambda: bed.sessions() == 0)
     eventually(lambda: bed.connections() == 0)
     FIGURES.info(f"the query was gone {gone:.2f} s after its client")

@@ -12,8 +12,9 @@ import pytest
 
 from gateway_mysql.wire.messages import Eof
 from gateway_mysql.wire.packets import packet
-from tests.adversity.bed import FIGURES, eventually
+from tests.adversity.bed import FIGURES
 from tests.adversity.mysql.bed import MySqlBed, Spoiler, Writers, statements_by_row, value
+from tests.fixtures.waiting import eventually
 from tests.plugins.mysql.kit import column
 
 GONE = 1053

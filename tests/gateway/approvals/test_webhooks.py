@@ -15,6 +15,7 @@ from gateway.approvals.webhooks import Webhooks
 from gateway.config.approvals import Shown, WebhookFormat, WebhookSettings
 from gateway.config.secrets import Secret
 from gateway.domain.approval import ApprovalRequest, ApprovalState, StatementSummary
+from tests.fixtures.waiting import eventually_in_loop
 from tests.gateway.approvals.test_desk import DORA, Bed, run
 
 SECRET = "s" * 32
@@ -109,10 +110,7 @@ def test_every_change_is_told_signed_and_in_order_after_failures_too(tmp_path):
         await asyncio.sleep(0)
         await bed.desk.submit(bed.request())
         await bed.desk.decide("r1", DORA, approve=False)
-        for _ in range(100):
-            if len(seen) == 2:
-                break
-            await asyncio.sleep(0.05)
+        await eventually_in_loop(lambda: len(seen) == 2)
         await hooks.stop()
 
     run(tmp_path, story)

@@ -171,14 +171,6 @@ def open_log(
     return AuditLog(LogSettings(**{**values, **changes}), storage=storage, sinks=sinks, witnesses=witnesses, now=now)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for something that another thread does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
-
-
 def lines_of(directory: Path) -> list[bytes]:
     """All whole events of all segments, in order."""
     return [found.line for found in iter_events(directory, EventFilter())]

@@ -12,6 +12,7 @@ from gateway.audit.verify import verify
 from gateway.domain.audit import Outcome, SessionEventKind
 from gateway.domain.recorded import Shared
 from gateway.errors import AuditError, ConfigurationError
+from tests.fixtures.waiting import eventually
 from tests.gateway.audit.builders import (
     CONTEXT,
     FaultyStorage,
@@ -21,7 +22,6 @@ from tests.gateway.audit.builders import (
     refused,
     session,
     statement,
-    until,
 )
 
 
@@ -116,8 +116,8 @@ def test_a_waiter_that_gives_up_does_not_disturb_the_others(tmp_path: Path) -> N
 def test_without_commit_events_are_written_and_synced_soon(tmp_path: Path) -> None:
     log = open_log(tmp_path, flush_interval=0.01, sync_interval=0.05)
     log.record(statement(1), CONTEXT)
-    until(lambda: ids(tmp_path) == ["s-1.1"])
-    until(lambda: log.counters.held == 0)
+    eventually(lambda: ids(tmp_path) == ["s-1.1"])
+    eventually(lambda: log.counters.held == 0)
     close(log)
 
 
@@ -180,7 +180,7 @@ def test_memory_is_bounded_and_what_happened_has_room_left(tmp_path: Path) -> No
     with pytest.raises(AuditError, match="wait for the disk"):
         log.check()
     storage.gate.set()
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     log.check()
     close(log)
     assert ids(tmp_path) == [f"s-1.{n}.intent" for n in range(taken)] + [f"s-1.{1000 + n}" for n in range(kept)]

@@ -13,7 +13,8 @@ from gateway import PROJECT_NAME, hookspecs
 from gateway.audit.sinks import AttachedSink, AuditSink, BuiltinSinks, FileSink, StdoutSink, attach_sinks
 from gateway.audit.verify import verify
 from gateway.errors import AuditError, ConfigurationError
-from tests.gateway.audit.builders import CONTEXT, lines_of, open_log, statement, until
+from tests.fixtures.waiting import eventually
+from tests.gateway.audit.builders import CONTEXT, lines_of, open_log, statement
 
 BUILTIN = BuiltinSinks().register_audit_sinks()
 
@@ -100,12 +101,12 @@ def test_a_sink_that_is_not_required_may_fail(tmp_path: Path) -> None:
     log = open_log(tmp_path, sinks=sinks)
     collector.error = ValueError("down")
     log.record(statement(1), CONTEXT)
-    until(lambda: log.counters.sink_failures > 0)
+    eventually(lambda: log.counters.sink_failures > 0)
     assert log.healthy
-    until(lambda: any(b'"s-1.1"' in line for line in other.lines))
+    eventually(lambda: any(b'"s-1.1"' in line for line in other.lines))
     collector.error = None
     log.record(statement(2), CONTEXT)
-    until(lambda: any(b'"s-1.2"' in line for line in collector.lines))
+    eventually(lambda: any(b'"s-1.2"' in line for line in collector.lines))
     asyncio.run(log.close())
     assert collector.closed
     assert other.lines == lines_of(tmp_path)
@@ -119,13 +120,13 @@ def test_a_required_sink_that_fails_stops_statements_and_misses_nothing(tmp_path
     for number in range(3):
         with contextlib.suppress(AuditError):
             log.record(statement(number), CONTEXT)
-    until(lambda: not log.healthy)
+    eventually(lambda: not log.healthy)
     assert "siem failed: collector unreachable" in log.reason
     with pytest.raises(AuditError, match="collector unreachable"):
         log.record(statement(9, intent=True), CONTEXT)
     assert log.counters.held > 0, "what it is owed stays in memory, and counts"
     collector.error = None
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     log.record(statement(10), CONTEXT)
     asyncio.run(log.close())
     assert collector.lines == lines_of(tmp_path)

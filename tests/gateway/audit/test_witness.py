@@ -13,7 +13,8 @@ from gateway.audit.notes import Checkpoint
 from gateway.audit.verify import verify
 from gateway.audit.witness import DirectoryPlace, Witness, witnesses
 from gateway.errors import ConfigurationError
-from tests.gateway.audit.builders import CONTEXT, open_log, signer, statement, until
+from tests.fixtures.waiting import eventually
+from tests.gateway.audit.builders import CONTEXT, open_log, signer, statement
 
 
 def note(size: int) -> tuple[Checkpoint, str]:
@@ -25,7 +26,7 @@ def bring(witness: Witness, *sizes: int) -> None:
     witness.start()
     for size in sizes:
         witness.offer(*note(size))
-        until(lambda size=size: witness.seen == size or bool(witness.failing))  # type: ignore[misc]
+        eventually(lambda size=size: witness.seen == size or bool(witness.failing))  # type: ignore[misc]
     witness.close()
 
 
@@ -104,10 +105,10 @@ def test_a_witness_that_was_away_gets_the_newest(tmp_path: Path) -> None:
     witness.start()
     for size in (1, 2, 3):
         witness.offer(*note(size))
-    until(lambda: witness.failures > 2)
+    eventually(lambda: witness.failures > 2)
     assert "No such file" in witness.failing
     (tmp_path / "mount").mkdir()
-    until(lambda: witness.seen == 3)
+    eventually(lambda: witness.seen == 3)
     assert witness.failing == ""
     witness.close()
     assert [path.name for path in (tmp_path / "mount").iterdir()] == ["1-00000000000000000003"]

@@ -14,16 +14,8 @@ from gateway.audit.log import AuditLog
 from gateway.audit.storage import Storage
 from gateway.audit.verify import verify
 from gateway.errors import AuditError
-from tests.gateway.audit.builders import (
-    CONTEXT,
-    FaultyStorage,
-    lines_of,
-    open_log,
-    raw_lines,
-    refused,
-    statement,
-    until,
-)
+from tests.fixtures.waiting import eventually
+from tests.gateway.audit.builders import CONTEXT, FaultyStorage, lines_of, open_log, raw_lines, refused, statement
 
 
 def close(log: AuditLog) -> None:
@@ -63,7 +55,7 @@ def test_a_full_disk_stops_statements_and_loses_nothing(tmp_path: Path, room: in
     with pytest.raises(AuditError, match="No space left on device"):
         commit(log)
     storage.room = None
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     log.record(statement(93), CONTEXT)
     commit(log)
     assert ids(tmp_path) == [*(f"s-1.{number}" for number in range(10)), "s-1.92", "s-1.93"]
@@ -100,7 +92,7 @@ def test_after_a_failed_sync_everything_unsynced_is_written_again(tmp_path: Path
     synced = kept.index(b'"id":"s-1.2"')
     path.write_bytes(kept[:synced] + b"\0" * (len(kept) - synced))
     storage.sync_errno = 0
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
     assert ids(tmp_path) == [f"s-1.{number}" for number in range(1, 6)]
     assert verify(tmp_path).ok
@@ -116,7 +108,7 @@ def test_a_torn_line_that_cannot_be_cut_is_overwritten(tmp_path: Path) -> None:
         commit(log)
     assert not raw_lines(tmp_path)[-1].endswith(b"\n")
     storage.room = None
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
     assert ids(tmp_path) == [f"s-1.{number}" for number in range(5)]
     assert verify(tmp_path).ok
@@ -126,14 +118,14 @@ def test_too_little_room_on_the_disk_stops_statements_before_it_is_full(tmp_path
     storage = FaultyStorage()
     log = open_log(tmp_path, storage=storage, min_free_bytes=10 << 20)
     storage.free = 5 << 20
-    until(lambda: not log.healthy)
+    eventually(lambda: not log.healthy)
     assert "only 5.0 MiB are free" in log.reason
     with pytest.raises(AuditError, match=r"10\.0 MiB must stay free"):
         log.record(statement(1, intent=True), CONTEXT)
     with pytest.raises(AuditError):
         log.record(statement(2), CONTEXT)
     storage.free = 1 << 40
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
     assert ids(tmp_path) == ["s-1.2"]
     assert verify(tmp_path).ok
@@ -143,11 +135,11 @@ def test_a_log_that_has_its_share_of_the_disk_stops_until_segments_are_archived(
     log = open_log(tmp_path / "audit", segment_bytes=4_000, max_bytes=12_000)
     for number in range(110):
         log.record(statement(number), CONTEXT)
-    until(lambda: not log.healthy)
+    eventually(lambda: not log.healthy)
     assert "0.0 MiB are allowed" in log.reason
     for path in sorted((tmp_path / "audit").glob("audit-*.jsonl"))[:-1]:
         path.rename(tmp_path / path.name)
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
 
 
@@ -172,9 +164,9 @@ def test_a_removed_segment_is_noticed_and_written_again(tmp_path: Path) -> None:
     shutil.rmtree(directory)
     with contextlib.suppress(AuditError):
         log.record(statement(5), CONTEXT)
-    until(lambda: log.counters.failures > 0)
-    until(lambda: log.healthy)
-    until(lambda: log.counters.held == 0)
+    eventually(lambda: log.counters.failures > 0)
+    eventually(lambda: log.healthy)
+    eventually(lambda: log.counters.held == 0)
     close(log)
     assert ids(directory) == [f"s-1.{number}" for number in range(6)]
     assert interruptions(directory)
@@ -189,11 +181,11 @@ def test_a_file_in_the_place_of_the_segment_is_not_touched(tmp_path: Path) -> No
     path = next(tmp_path.glob("audit-*.jsonl"))
     path.rename(tmp_path / "mine")
     path.write_bytes(b"theirs")
-    until(lambda: not log.healthy)
+    eventually(lambda: not log.healthy)
     assert "another file stands" in log.reason
     assert path.read_bytes() == b"theirs"
     (tmp_path / "mine").replace(path)
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
     assert verify(tmp_path).ok
 
@@ -225,7 +217,7 @@ def test_a_failure_while_a_segment_is_begun(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="quota"):
         commit(log)
     storage.refuse = False
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     close(log)
     assert ids(tmp_path) == [f"s-1.{number}" for number in range(10)]
     assert verify(tmp_path).ok
@@ -257,7 +249,8 @@ import asyncio, resource, sys
 from pathlib import Path
 from gateway.audit.verify import verify
 from gateway.errors import AuditError
-from tests.gateway.audit.builders import CONTEXT, open_log, statement, until
+from tests.fixtures.waiting import eventually
+from tests.gateway.audit.builders import CONTEXT, open_log, statement
 
 async def main(directory):
     log = open_log(directory)
@@ -273,7 +266,7 @@ async def main(directory):
         assert "File too large" in str(error), error
     assert not verify(directory).problems, verify(directory).problems
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    until(lambda: log.healthy)
+    eventually(lambda: log.healthy)
     log.record(statement(number + 1), CONTEXT)
     await log.close()
     assert verify(directory).ok

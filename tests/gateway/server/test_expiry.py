@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from gateway.server import expiry
 from gateway.server.expiry import Expiries
+from tests.fixtures.waiting import eventually_in_loop
 
 
 class Clock:
@@ -37,14 +37,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiry, "LOOK_AGAIN", 0.01)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    pytest.fail("waited in vain")
-
-
 def test_a_session_expires_when_the_clock_says_so_and_only_once() -> None:
     async def play() -> None:
         clock, sessions = Clock(), {"a": session(1100.0), "b": session(1050.0), "c": session(None)}
@@ -54,10 +46,10 @@ def test_a_session_expires_when_the_clock_says_so_and_only_once() -> None:
         await asyncio.sleep(0.05)
         assert not any(one.reasons for one in sessions.values()), "the clock stands still"
         clock.now = 1060.0  # as when a clock is set: no timer was told
-        await until(lambda: bool(sessions["b"].reasons))
+        await eventually_in_loop(lambda: bool(sessions["b"].reasons))
         assert not sessions["a"].reasons
         clock.now = 1100.0
-        await until(lambda: bool(sessions["a"].reasons))
+        await eventually_in_loop(lambda: bool(sessions["a"].reasons))
         await asyncio.sleep(0.05)
         assert [len(one.reasons) for one in sessions.values()] == [1, 1, 0]
         expiries.stop()
@@ -76,11 +68,11 @@ def test_a_session_that_was_proved_anew_lasts_longer() -> None:
         await asyncio.sleep(0.05)
         assert not renewed.reasons
         clock.now = 1200.0
-        await until(lambda: bool(renewed.reasons))
+        await eventually_in_loop(lambda: bool(renewed.reasons))
         renewed.expired, renewed.expires_at = False, 1300.0
         expiries.await_(1300.0)
         clock.now = 1300.0
-        await until(lambda: len(renewed.reasons) == 2)
+        await eventually_in_loop(lambda: len(renewed.reasons) == 2)
         expiries.stop()
 
     asyncio.run(play())

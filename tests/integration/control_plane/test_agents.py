@@ -19,7 +19,8 @@ from gateway.testing.servers.ports import free_port
 from gateway.testing.shop import Shop
 from gateway.testing.shop_documents import DocumentShop
 from gateway.testing.shop_mariadb import MariaDbShop
-from tests.fixtures.control_plane import ControlPlane, start_control_plane, until
+from tests.fixtures.control_plane import ControlPlane, start_control_plane
+from tests.fixtures.waiting import eventually
 
 ANA, COPILOT = "ana@example.com", "copilot"
 BUDGET = 8
@@ -202,5 +203,5 @@ def recorded_of(estate: Estate, agent: str, resource: str, count: int) -> list[d
         found[:] = [event for event in found if "customers" in str(event["query_info"])]
         return len(found) >= count
 
-    until(recorded)
+    eventually(recorded)
     return found

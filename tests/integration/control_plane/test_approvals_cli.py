@@ -12,7 +12,7 @@ import pytest
 
 from tests.fixtures.control_plane import PASSWORD, ControlPlane
 from tests.fixtures.gateway import ADMIN, SUPPORT
-from tests.integration.approvals import wait_for
+from tests.fixtures.waiting import eventually
 from tests.integration.control_plane.test_cli import querygate
 
 
@@ -46,7 +46,7 @@ def test_looking_and_deciding_from_a_terminal(control_plane: ControlPlane, home:
 
     with ThreadPoolExecutor(2) as threads:
         statement: Future[str] = threads.submit(delete)
-        request = wait_for(pending, 60)
+        request = eventually(pending, within=60)
         listed = querygate(home, "approvals", "list")
         assert request in listed.stdout
         assert SUPPORT in listed.stdout
@@ -61,7 +61,7 @@ def test_looking_and_deciding_from_a_terminal(control_plane: ControlPlane, home:
         assert "nothing is left to decide" in late.stderr
 
         statement = threads.submit(delete)
-        request = wait_for(pending, 60)
+        request = eventually(pending, within=60)
         rejected = querygate(home, "approvals", "reject", request, "--reason", "not today")
         assert rejected.returncode == 0, rejected.stderr
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="not today"):

@@ -21,9 +21,9 @@ from tests.fixtures.control_plane import (
     StartLinked,
     refused,
     start_control_plane,
-    until,
 )
 from tests.fixtures.gateway import ADMIN, SUPPORT
+from tests.fixtures.waiting import eventually
 from tests.integration.control_plane.test_cli import querygate
 from tests.integration.control_plane.test_linked_approvals import client, held, pending, plane_gateway, rows, state
 
@@ -200,11 +200,11 @@ def test_membership_that_is_revoked_ends_its_sessions(
         with client(plane, where, ADMIN) as session:
             return not refused(session.connection, "SELECT * FROM left_fenced")
 
-    until(let_in)
+    eventually(let_in)
     with client(plane, where, ADMIN) as inside:
         assert not refused(inside.connection, "SELECT * FROM left_fenced")
         dbas[1].revokes(asked, "the incident is over")
-        until(lambda: refused(inside.connection, "SELECT 1"))
+        eventually(lambda: refused(inside.connection, "SELECT 1"))
     with client(plane, where, ADMIN) as session:
         assert refused(session.connection, "SELECT * FROM left_fenced")
     assert recorded(plane, asked) == ["requested", "approved", "revoked"]

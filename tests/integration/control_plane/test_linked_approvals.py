@@ -23,10 +23,9 @@ from tests.fixtures.control_plane import (
     refused,
     restart,
     start_control_plane,
-    until,
 )
 from tests.fixtures.gateway import ADMIN, ANALYST, RESOURCE, SUPPORT
-from tests.integration.approvals import wait_for
+from tests.fixtures.waiting import eventually
 
 URL = "https://querygate.example/approvals"
 
@@ -122,7 +121,7 @@ def pending(plane: ControlPlane) -> dict[str, Any]:
         found = plane.ask("GET", "/v1/approvals?state=pending")["items"]
         return found[0] if found else None
 
-    return wait_for(look, 30)
+    return eventually(look, within=30)
 
 
 def decide(plane: ControlPlane, request: dict[str, Any], decision: str = "approve", **more: Any) -> None:
@@ -198,11 +197,11 @@ def test_a_client_that_cancels_or_leaves_withdraws_its_request(
         session.connection.cancel_safe()
         with pytest.raises(psycopg.errors.QueryCanceled):
             statement.result(20)
-        until(lambda: state(plane, request) == "withdrawn")
+        eventually(lambda: state(plane, request) == "withdrawn")
         statement = threads.submit(session.run, "INSERT INTO linked_held VALUES (1)")
         request = pending(plane)
         session.leave()
-        until(lambda: state(plane, request) == "withdrawn")
+        eventually(lambda: state(plane, request) == "withdrawn")
         with pytest.raises(psycopg.Error):
             statement.result(20)
 
@@ -261,7 +260,7 @@ def test_a_grant_for_a_session_is_for_that_session(
             decide(plane, pending(plane), "reject")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 statement.result(20)
-    until(lambda: state(plane, request) == "used")
+    eventually(lambda: state(plane, request) == "used")
 
 
 def test_a_gateway_that_is_killed_or_replaced_withdraws_what_it_held(
@@ -283,11 +282,11 @@ def test_a_gateway_that_is_killed_or_replaced_withdraws_what_it_held(
     first = kill_while_held()
     # The next run says which one it replaces.
     again = start_linked(plane, "gw-killed", credential=credential)
-    until(lambda: state(plane, first) == "withdrawn", 10)
+    eventually(lambda: state(plane, first) == "withdrawn", within=10)
     again.process.stop()
     second = kill_while_held()
     # Without one the lease ends.
-    until(lambda: state(plane, second) == "withdrawn", 40)
+    eventually(lambda: state(plane, second) == "withdrawn", within=40)
     for request in (first, second):
         plane.ask("POST", f"/v1/approvals/{request['id']}/decision", {"decision": "approve"}, 409)
 
@@ -332,8 +331,8 @@ def test_the_control_plane_is_lost_while_statements_need_it(
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="control plane was lost"):
             other.run("INSERT INTO linked_held VALUES (44)")
         restart(plane, control_stack)
-        until(lambda: state(plane, request) == "withdrawn")
-        until(lambda: "can be asked about approvals again" in gateway.process.log())
+        eventually(lambda: state(plane, request) == "withdrawn")
+        eventually(lambda: "can be asked about approvals again" in gateway.process.log())
         statement = threads.submit(session.run, "INSERT INTO linked_held VALUES (45)")
         decide(plane, pending(plane))
         assert statement.result(30) == "INSERT 0 1"
@@ -357,7 +356,7 @@ def test_access_for_some_time_holds_on_linked_gateways_and_ends_sessions(
         with client(plane, linked, ADMIN) as session:
             return not refused(session.connection, read)
 
-    until(reads, 3)
+    eventually(reads, within=3)
     with client(plane, linked, ADMIN) as session:
-        until(lambda: refused(session.connection, "SELECT 1"))
+        eventually(lambda: refused(session.connection, "SELECT 1"))
     assert not reads()

@@ -22,16 +22,9 @@ from pymongo.errors import PyMongoError
 from gateway.testing.shop import Shop
 from gateway.testing.shop_documents import DocumentShop
 from gateway.testing.shop_mariadb import MariaDbShop
-from tests.fixtures.control_plane import (
-    ControlPlane,
-    LinkedGateway,
-    StartLinked,
-    restart,
-    start_control_plane,
-    until,
-)
+from tests.fixtures.control_plane import ControlPlane, LinkedGateway, StartLinked, restart, start_control_plane
 from tests.fixtures.gateway import SUPPORT
-from tests.integration.approvals import wait_for
+from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 HELD, LATER = "linked_protocols_held", "linked_protocols_later"
@@ -235,7 +228,7 @@ def waiting(plane: ControlPlane, count: int = 1) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = plane.ask("GET", "/v1/approvals?state=pending&limit=100")["items"]
         return found if len(found) == count else None
 
-    return wait_for(look, PATIENCE)
+    return eventually(look, within=PATIENCE)
 
 
 def decide(plane: ControlPlane, request: dict[str, Any], decision: str = "approve", **more: Any) -> None:
@@ -301,7 +294,7 @@ def test_a_client_that_is_gone_withdraws_its_request(
             (request,) = waiting(plane)
         finally:
             program.kill()
-    until(lambda: state(plane, request) == "withdrawn", PATIENCE)
+    eventually(lambda: state(plane, request) == "withdrawn", within=PATIENCE)
     plane.ask("POST", f"/v1/approvals/{request['id']}/decision", {"decision": "approve"}, 409)
     assert stored(3) == 0
 
@@ -316,7 +309,7 @@ def test_kill_query_takes_a_statement_back(
         session.take_back()
         assert refusal(lambda: statement.result(PATIENCE)).code == 1317
         assert session.works()
-    until(lambda: state(plane, request) == "withdrawn", PATIENCE)
+    eventually(lambda: state(plane, request) == "withdrawn", within=PATIENCE)
 
 
 def test_what_was_refused_with_an_id_passes_once_with_the_same_values(

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from gateway.testing.shop import Shop
-from tests.fixtures.control_plane import ControlPlane, LinkedGateway, StartLinked, refused, until
+from tests.fixtures.control_plane import ControlPlane, LinkedGateway, StartLinked, refused
 from tests.fixtures.gateway import ANALYST
+from tests.fixtures.waiting import eventually, seconds_until
 
 DENY = {"name": "no-orders", "effect": "deny", "match": {"objects": ["public.orders"], "groups": ["analysts"]}}
 READ = "SELECT id FROM orders LIMIT 1"
@@ -38,8 +39,8 @@ def test_a_policy_counts_for_running_sessions_on_every_gateway(
         assert not refused(here, READ)
         assert not refused(there, READ)
         control_plane.ask("POST", "/v1/policies", DENY, 201)
-        locally = until(lambda: refused(here, READ))
-        remotely = locally + until(lambda: refused(there, READ))
+        locally = seconds_until(lambda: refused(here, READ))
+        remotely = locally + seconds_until(lambda: refused(there, READ))
         record_property("locally", locally)
         record_property("remotely", remotely)
         assert locally <= LOCALLY
@@ -63,18 +64,18 @@ def test_masks_hold_there_and_the_password_travels_sealed(
 def test_sessions_are_seen_and_ended_everywhere(control_plane: ControlPlane, linked: LinkedGateway) -> None:
     with connect(control_plane) as here, connect(control_plane, linked.port) as there:
         there.execute(READ)
-        until(lambda: len(control_plane.ask("GET", f"/v1/sessions?principal={ANALYST}")["items"]) == 2)
-        until(lambda: any(item["statements"] for item in _sessions(control_plane, gateway="gw-1")))
+        eventually(lambda: len(control_plane.ask("GET", f"/v1/sessions?principal={ANALYST}")["items"]) == 2)
+        eventually(lambda: any(item["statements"] for item in _sessions(control_plane, gateway="gw-1")))
         [remote] = _sessions(control_plane, gateway="gw-1")
         assert (remote["principal"], remote["resource"], remote["protocol"]) == (ANALYST, "shop-prod", "postgres")
         assert remote["token"].startswith("tok-")
         assert remote["fingerprint"]
         control_plane.ask("POST", "/v1/sessions/terminate", {"session": remote["id"], "reason": "go home"})
-        took = until(lambda: refused(there, "SELECT 1"))
+        took = seconds_until(lambda: refused(there, "SELECT 1"))
         assert took <= REMOTELY
         assert not refused(here, "SELECT 1"), "only that one was meant"
         control_plane.ask("POST", "/v1/sessions/terminate", {"principal": ANALYST})
-        assert until(lambda: refused(here, "SELECT 1")) <= LOCALLY
+        assert seconds_until(lambda: refused(here, "SELECT 1")) <= LOCALLY
 
 
 def _sessions(plane: ControlPlane, gateway: str) -> list[dict[str, str]]:
@@ -87,15 +88,15 @@ def test_a_revoked_token_ends_its_sessions_everywhere(control_plane: ControlPlan
     other = control_plane.token(ANALYST)
     assert other != issued["token"]
     info = control_plane.conninfo(password=issued["token"])
-    until(lambda: linked.health()["snapshot"] == control_plane.api.get("/health").json()["snapshot"])
+    eventually(lambda: linked.health()["snapshot"] == control_plane.api.get("/health").json()["snapshot"])
     with (
         psycopg.connect(info, autocommit=True) as here,
         psycopg.connect(control_plane.conninfo(port=linked.port, password=issued["token"]), autocommit=True) as there,
         connect(control_plane, linked.port) as innocent,
     ):
         control_plane.ask("POST", f"/v1/tokens/{issued['id']}/revoke")
-        locally = until(lambda: refused(here, "SELECT 1"))
-        remotely = locally + until(lambda: refused(there, "SELECT 1"))
+        locally = seconds_until(lambda: refused(here, "SELECT 1"))
+        remotely = locally + seconds_until(lambda: refused(there, "SELECT 1"))
         assert locally <= LOCALLY
         assert remotely <= REMOTELY
         assert not refused(innocent, "SELECT 1")
@@ -108,7 +109,7 @@ def test_a_revoked_token_ends_its_sessions_everywhere(control_plane: ControlPlan
 def test_a_foreign_control_plane_is_not_obeyed(control_plane: ControlPlane, start_linked: StartLinked) -> None:
     other = "ed25519:" + "A" * 43 + "="
     linked = start_linked(control_plane, "pinned", trust=other, ready=False)
-    until(lambda: "this gateway trusts" in linked.health()["detail"] or "unreachable" in linked.health()["detail"])
+    eventually(lambda: "this gateway trusts" in linked.health()["detail"] or "unreachable" in linked.health()["detail"])
     time.sleep(1)
     assert linked.health()["status"] == "unavailable"
     key = control_plane.ask("GET", "/v1/snapshots/signing-key")["key"]
@@ -120,8 +121,8 @@ def test_gateways_are_seen_as_they_are(control_plane: ControlPlane, linked: Link
         found: dict[str, object] = control_plane.ask("GET", "/v1/gateways/gw-1")
         return found
 
-    until(lambda: shown()["state"] == "serving")
-    until(lambda: shown()["up_to_date"])
+    eventually(lambda: shown()["state"] == "serving")
+    eventually(lambda: shown()["up_to_date"])
     newest = control_plane.ask("GET", "/v1/snapshots")["items"][0]
     assert newest["current"]
     assert "gw-1" in newest["gateways"]

@@ -14,7 +14,8 @@ from pymongo.errors import NetworkTimeout, OperationFailure
 from gateway.domain.approval import ApprovalState
 from gateway.testing.shop_documents import DocumentShop
 from tests.fixtures.mongodb import ADMIN, RESOURCE, Config, mongo_config
-from tests.integration.approvals import DAVE, TOKEN, DeskBed, serving_bed, wait_for
+from tests.fixtures.waiting import eventually
+from tests.integration.approvals import DAVE, TOKEN, DeskBed, serving_bed
 
 Client = MongoClient[dict[str, Any]]
 HELD, LATER = "approvals_held", "approvals_later"
@@ -139,7 +140,7 @@ def test_a_client_that_leaves_withdraws_its_request(bed: DeskBed, threads: Threa
         request = bed.pending()
         with pytest.raises(NetworkTimeout):
             waiting.result(10)
-        wait_for(lambda: state(bed, request.id) is ApprovalState.WITHDRAWN)
+        eventually(lambda: state(bed, request.id) is ApprovalState.WITHDRAWN)
     with connect(bed) as other:
         assert other.shop[HELD].count_documents({"_id": 99}) == 0
 

@@ -22,9 +22,9 @@ from pymongo.errors import OperationFailure
 
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop_documents import DocumentShop
-from tests.fixtures.control_plane import until
 from tests.fixtures.issuer import Issuer
 from tests.fixtures.mongodb import ADMIN, ANALYST, RESOURCE, MongoGateway, StartMongoGateway
+from tests.fixtures.waiting import eventually
 from tests.integration.mongodb.raw import RawClient
 
 NEWCOMER = "nora@example.com"
@@ -168,7 +168,7 @@ def test_a_token_that_is_not_good_any_more_is_replaced_by_the_driver(bearers: Be
         assert client.shop.orders.find_one({"_id": 1})["_id"] == 1
         bearers.issuer.renew()
         bearers.keys.write_text(json.dumps(bearers.issuer.keys()))
-        until(lambda: refuses(bearers, stale))
+        eventually(lambda: refuses(bearers, stale))
         time.sleep(0.01)
         assert client.shop.orders.find_one({"_id": 2})["_id"] == 2
     assert callback.calls == 2
@@ -186,7 +186,7 @@ def test_a_client_has_no_more_tries_than_a_driver_needs(bearers: Bearers) -> Non
         with pytest.raises((EOFError, ConnectionResetError)):
             client.ask(shown(bearers.issuer.token(ADMIN, **CLAIM)), database="$external")
     reference = refused[0]["errmsg"].partition("(reference ")[2].rstrip(")")
-    until(lambda: len(bearers.gateway.audit(reference, kind=3002)) == 3)
+    eventually(lambda: len(bearers.gateway.audit(reference, kind=3002)) == 3)
 
 
 def test_passwords_are_guessed_once_and_on_record(bearers: Bearers) -> None:
@@ -198,7 +198,7 @@ def test_passwords_are_guessed_once_and_on_record(bearers: Bearers) -> None:
         assert client.ask(guess, database="$external")["code"] == 18
         with pytest.raises((EOFError, ConnectionResetError)):
             client.ask({"ping": 1})
-    until(lambda: len(bearers.gateway.audit("guessed@example.com", "login_failed", kind=3002)) == 2)
+    eventually(lambda: len(bearers.gateway.audit("guessed@example.com", "login_failed", kind=3002)) == 2)
 
 
 def test_plain_takes_a_token_of_the_issuer_for_whom_it_names(bearers: Bearers) -> None:

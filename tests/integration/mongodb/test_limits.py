@@ -13,8 +13,8 @@ from pymongo.errors import OperationFailure
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import SENSITIVE_PATHS, DocumentShop, create_document_shop
-from tests.fixtures.control_plane import until
 from tests.fixtures.mongodb import ADMIN, ANALYST, MongoGateway, StartMongoGateway
+from tests.fixtures.waiting import eventually
 
 CELLS = 30
 ROWS = 50
@@ -114,7 +114,7 @@ def test_a_cursor_that_reached_its_limit_is_closed_in_the_database(
         # The connection is good for further commands, and what it was told is not mistaken for their answer.
         for number in (1, 2, 3):
             assert (orders.find_one({"_id": number}, session=session) or {})["_id"] == number
-        until(lambda: open_cursors(mongo_server, "orders") == 0 and counted_cursors(mongo_server) <= before)
+        eventually(lambda: open_cursors(mongo_server, "orders") == 0 and counted_cursors(mongo_server) <= before)
         if transaction:
             session.commit_transaction()
 

@@ -11,8 +11,8 @@ from pymongo.errors import PyMongoError
 
 from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import create_document_shop
-from tests.fixtures.control_plane import until
 from tests.fixtures.mongodb import MongoGateway, StartMongoGateway, start_mongod
+from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -53,13 +53,13 @@ def test_writers_go_on_after_an_outage_and_nothing_acknowledged_is_lost(
     for thread in threads:
         thread.start()
     try:
-        until(lambda: len(acknowledged) > 5 * WRITERS, 60)
+        eventually(lambda: len(acknowledged) > 5 * WRITERS, within=60)
         lone_server.kill()
         gone = time.monotonic()
-        until(lambda: len([1 for _, at in failed if at > gone]) >= WRITERS, 60)
+        eventually(lambda: len([1 for _, at in failed if at > gone]) >= WRITERS, within=60)
         lone_server.restart()
         back = time.monotonic()
-        until(lambda: len({number % WRITERS for number, at in acknowledged if at > back}) == WRITERS, 60)
+        eventually(lambda: len({number % WRITERS for number, at in acknowledged if at > back}) == WRITERS, within=60)
         waited = time.monotonic() - back
     finally:
         stop.set()
@@ -69,6 +69,6 @@ def test_writers_go_on_after_an_outage_and_nothing_acknowledged_is_lost(
     with lone_gateway.client() as client:
         stored = {document["_id"] for document in client.shop.kept.find()}
     assert {number for number, _ in acknowledged} <= stored
-    until(lambda: len(lone_gateway.audit("insert", "kept")) >= len(acknowledged), 60)
+    eventually(lambda: len(lone_gateway.audit("insert", "kept")) >= len(acknowledged), within=60)
     texts = {str(error).split(" (")[0].split(",")[0] for error, _ in failed}
     assert any("the database is not available" in text for text in texts), texts

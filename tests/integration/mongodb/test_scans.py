@@ -15,6 +15,7 @@ from gateway.testing.servers import MongoServer
 from gateway.testing.shop_documents import DocumentShop, create_document_shop
 from gateway_mongodb.wire.messages import MsgFlag
 from tests.fixtures.mongodb import ADMIN, ANALYST, RESOURCE, Config, MongoGateway, StartMongoGateway, start_mongod
+from tests.fixtures.waiting import eventually
 from tests.integration.mongodb.raw import RawClient
 
 PEOPLE = 12_000
@@ -59,16 +60,6 @@ def shown(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"contact": contact, "cards": [card | {"number": MASK} for card in document["cards"]]}
 
 
-def executions(gateway: MongoGateway, comment: str, number: int) -> list[dict[str, Any]]:
-    """What the audit says of the command with a comment and of what went on with its cursor; waits for so many."""
-    deadline = time.monotonic() + 10
-    while True:
-        found = gateway.audit(comment)
-        if len(found) >= number or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("collection", ["people", "books"])
 @pytest.mark.parametrize("size", [0, 700, PEOPLE])
 def test_what_nobody_changes_is_the_servers_to_the_byte(
@@ -88,7 +79,7 @@ def test_masks_hold_in_every_piece_of_a_long_reply(scans: MongoGateway, size: in
     with scans.client(ANALYST) as client:
         found = list(client[DATABASE].people.find(sort=[("_id", 1)], batch_size=size, comment=comment))
     assert found == [shown(person(number)) for number in range(PEOPLE)]
-    told = executions(scans, comment, -(-PEOPLE // size))
+    told = scans.audit(comment, count=-(-PEOPLE // size))
     assert sum(event["unmapped"].get("rows", 0) for event in told) == PEOPLE
     assert sum(event["unmapped"].get("masked_cells", 0) for event in told) == sum(
         1 + number % 4 for number in range(PEOPLE)
@@ -125,13 +116,11 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     with RawClient(scans) as another:
         another.login()
         assert len(another.ask({"find": "people", "batchSize": 5}, database=DATABASE)["cursor"]["firstBatch"]) == 5
-    deadline = time.monotonic() + 10
     mine = {"command.comment": {"$regex": "^left by"}, "type": "op"}
     with mongo_server.client() as direct:
-        while left := list(direct.admin.aggregate([{"$currentOp": {"allUsers": True}}, {"$match": mine}])):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.1)
-    assert [len(executions(scans, f"left by {user}", 1)) for user in (ADMIN, ANALYST)] == [1, 1]
+        running: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True}}, {"$match": mine}]
+        eventually(lambda: not list(direct.admin.aggregate(running)))
+    assert [len(scans.audit(f"left by {user}")) for user in (ADMIN, ANALYST)] == [1, 1]
 
 
 def resident(pid: int) -> int:
@@ -176,6 +165,6 @@ def test_a_server_that_dies_in_the_middle_ends_the_session(start_mongo_gateway: 
             while data := client.socket.recv(1 << 20):
                 size += len(data)
         assert size < struct.unpack_from("<i", begin)[0]
-        (event,) = executions(gateway, "cut short", 1)
+        (event,) = gateway.audit("cut short")
         assert event["status_detail"] == "lost"
         server.members[0].start()

@@ -16,7 +16,8 @@ from gateway.domain.approval import ApprovalRequest, ApprovalState
 from gateway.testing.servers.ports import free_port
 from gateway.testing.shop_mariadb import MariaDbShop, copy_mariadb_shop
 from tests.fixtures.mysql_gateway import Config, mysql_gateway_config
-from tests.integration.approvals import TOKEN, DeskBed, serving_bed, wait_for
+from tests.fixtures.waiting import eventually
+from tests.integration.approvals import TOKEN, DeskBed, serving_bed
 
 SAM = "sam@example.com"
 DATABASE = "shop_held"
@@ -127,7 +128,7 @@ def test_a_client_that_leaves_withdraws_its_request(bed: DeskBed, threads: Threa
         statement = threads.submit(run, connection, "INSERT INTO held VALUES (3, 'c')")
         request = bed.pending()
         connection._sock.shutdown(socket.SHUT_RDWR)
-        wait_for(lambda: state(bed, request) is ApprovalState.WITHDRAWN)
+        eventually(lambda: state(bed, request) is ApprovalState.WITHDRAWN)
         with pytest.raises(pymysql.err.Error):
             statement.result(10)
     assert count(bed) == before

@@ -18,7 +18,7 @@ from gateway_mysql.wire.messages import Err, Ok
 from gateway_mysql.wire.scramble import CACHING_SHA2, CLEAR, NATIVE, sha2_scramble
 from tests.fixtures.gateway import ADMIN, ANALYST, RESOURCE, SUPPORT
 from tests.fixtures.mysql_gateway import MySqlGateway
-from tests.integration.approvals import wait_for
+from tests.fixtures.waiting import eventually
 from tests.integration.mysql.raw import RawClient
 
 EMAIL = "SELECT email FROM customers WHERE id = 3"
@@ -196,7 +196,7 @@ def test_the_audit_has_two_sessions(plain_mysql_gateway: MySqlGateway) -> None:
         lines = [json.loads(line) for line in gateway.audit_text().splitlines() if "'told by " in line]
         return lines if len(lines) == 2 else []
 
-    sam, ana = wait_for(look)
+    sam, ana = eventually(look)
     assert sam["session"] != ana["session"]
     assert sam["id"].split("-")[0] != ana["id"].split("-")[0]
 
@@ -210,5 +210,5 @@ def test_many_changes_leave_nothing_behind(plain_mysql_gateway: MySqlGateway) ->
         for number in range(20):
             user = (ADMIN, ANALYST)[number % 2]
             assert isinstance(change(client, user, plain_mysql_gateway.token), Ok)
-        wait_for(lambda: int(shop.sql(count)) <= before + 1)
+        eventually(lambda: int(shop.sql(count)) <= before + 1)
         assert client.value("SELECT 1") == b"1"

@@ -16,7 +16,7 @@ from gateway.testing.shop_mariadb import MariaDbShop, copy_mariadb_shop
 from gateway_mysql.wire.messages import Err, Ok
 from tests.fixtures.gateway import ADMIN, RESOURCE, SUPPORT
 from tests.fixtures.mysql_gateway import Config, MySqlGateway, StartMySqlGateway
-from tests.integration.approvals import wait_for
+from tests.fixtures.waiting import eventually
 from tests.integration.mysql.raw import RawClient
 from tests.integration.mysql.test_differential import Wire
 
@@ -57,7 +57,7 @@ def table(limited: MySqlGateway) -> str:
 
 
 def connect(gateway: MySqlGateway, user: str = SUPPORT, **options: Any) -> Any:
-    return pymysql.connect(**{**gateway.arguments(user), "autocommit": True, **options})
+    return pymysql.connect(**{**gateway.arguments(user), "autocommit": True, "ssl_disabled": True, **options})
 
 
 def run(connection: Any, text: str) -> Any:
@@ -88,7 +88,7 @@ def outcomes(gateway: MySqlGateway, text: str, number: int) -> list[str]:
         found = [json.loads(line).get("outcome", "success") for line in lines]
         return found if len(found) >= number else []
 
-    return wait_for(look)
+    return eventually(look)
 
 
 MANY = "UPDATE bin SET note = CONCAT('many ', id) WHERE id <= 10"

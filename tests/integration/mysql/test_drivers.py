@@ -17,6 +17,7 @@ from pymysql.constants import CLIENT
 
 from tests.fixtures.gateway import ADMIN, RESOURCE
 from tests.fixtures.mysql_gateway import MySqlGateway
+from tests.fixtures.waiting import eventually
 
 Row = tuple[Any, ...]
 
@@ -299,8 +300,5 @@ def test_load_data_local_is_refused(plain_mysql_gateway: MySqlGateway) -> None:
 def test_statements_and_logins_are_in_the_audit(plain_mysql_gateway: MySqlGateway) -> None:
     with connect(plain_mysql_gateway) as connection:
         ask(connection, "SELECT 'for the audit' AS told")
-    deadline = time.monotonic() + 10
-    while "for the audit" not in plain_mysql_gateway.audit_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    eventually(lambda: "for the audit" in plain_mysql_gateway.audit_text())
     assert ADMIN in plain_mysql_gateway.audit_text()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Self
 
@@ -167,14 +166,6 @@ def kinds(messages: list[Message]) -> str:
 def rows(messages: list[Message]) -> list[tuple[bytes | None, ...]]:
     """The values of all rows."""
     return [_values(body) for kind, body in messages if kind == "D"]
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Wait until ``condition`` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def _values(body: bytes) -> tuple[bytes | None, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import asyncpg
@@ -14,17 +13,14 @@ from gateway.audit.events import EventFilter
 from gateway.audit.reader import last_events
 from gateway.audit.verify import verify
 from tests.fixtures.gateway import ADMIN, RESOURCE, RunningGateway
+from tests.fixtures.waiting import eventually
 
 
 def recorded(gateway: RunningGateway, part: str) -> list[dict[str, Any]]:
     """The outcomes of statements whose text has ``part``, once the audit has written them."""
     directory = gateway.folder / "data" / "audit"
-    for _ in range(100):
-        found = last_events(directory, EventFilter(text=part, outcome="success"), 10)
-        if found:
-            return [msgspec.json.decode(item.line)["unmapped"] for item in found]
-        time.sleep(0.05)
-    return []
+    found = eventually(lambda: last_events(directory, EventFilter(text=part, outcome="success"), 10))
+    return [msgspec.json.decode(item.line)["unmapped"] for item in found]
 
 
 def test_text_parameters_of_psycopg(plain_gateway: RunningGateway) -> None:

@@ -20,7 +20,8 @@ from psycopg import errors
 
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import ANALYST, RESOURCE, RunningGateway
-from tests.integration.postgres.raw import SYNC, RawClient, extended, kinds, query, wait_for
+from tests.fixtures.waiting import eventually
+from tests.integration.postgres.raw import SYNC, RawClient, extended, kinds, query
 from tests.integration.postgres.raw import errors as raw_errors
 
 NASTY = (
@@ -172,6 +173,6 @@ def test_the_extended_protocol_is_refused_and_nothing_of_it_runs(plain_gateway: 
 def test_the_audit_has_the_statement_as_it_was_sent(plain_gateway: RunningGateway) -> None:
     statement = "COPY (SELECT email, 'seen-by-the-audit' FROM customers LIMIT 7) TO STDOUT"
     exported(plain_gateway.conninfo(ANALYST), statement)
-    wait_for(lambda: "seen-by-the-audit" in plain_gateway.audit_text(), "the event")
+    eventually(lambda: "seen-by-the-audit" in plain_gateway.audit_text())
     (line,) = (line for line in plain_gateway.audit_text().splitlines() if "seen-by-the-audit" in line)
     assert json.loads(line)

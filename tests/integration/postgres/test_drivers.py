@@ -19,7 +19,8 @@ from psycopg import sql
 
 from gateway.testing.shop import Shop
 from tests.fixtures.gateway import ADMIN, ANALYST, RESOURCE, SUPPORT, RunningGateway
-from tests.integration.postgres.raw import FLUSH, RawClient, extended, query, wait_for
+from tests.fixtures.waiting import eventually
+from tests.integration.postgres.raw import FLUSH, RawClient, extended, query
 
 BIG = 17 * 1024 * 1024
 
@@ -318,8 +319,8 @@ def test_a_client_that_vanishes_takes_its_query_along(plain_gateway: RunningGate
         client.send(query("SELECT pg_sleep(60)"))
         assert client.login.key is not None
         running = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {client.login.key.pid} AND query LIKE '%sleep%'"
-        wait_for(lambda: shop_database.server.psql(running).strip() == "1", "the query does not begin")
-    wait_for(lambda: shop_database.server.psql(running).strip() == "0", "the query still runs")
+        eventually(lambda: shop_database.server.psql(running).strip() == "1")
+    eventually(lambda: shop_database.server.psql(running).strip() == "0")
 
 
 def test_a_vanished_client_commits_nothing(plain_gateway: RunningGateway, fresh_shop: Shop) -> None:
@@ -329,7 +330,7 @@ def test_a_vanished_client_commits_nothing(plain_gateway: RunningGateway, fresh_
         client.send(extended("DELETE FROM order_items WHERE true") + FLUSH)
         client.until("C")
     idle = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{fresh_shop.database}'"
-    wait_for(lambda: fresh_shop.server.psql(idle).strip() == "0", "the session is still there")
+    eventually(lambda: fresh_shop.server.psql(idle).strip() == "0")
     assert fresh_shop.psql("SELECT count(*) > 0 FROM order_items").strip() == "t"
 
 

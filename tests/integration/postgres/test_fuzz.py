@@ -15,6 +15,7 @@ import pytest
 from gateway.testing.shop import Shop
 from gateway_postgres.wire.startup import CancelRequest, GssEncRequest, SslRequest, StartupMessage
 from tests.fixtures.gateway import ADMIN, RESOURCE, RunningGateway, StartGateway
+from tests.fixtures.waiting import eventually
 from tests.integration.postgres.raw import (
     COPY_DONE,
     FLUSH,
@@ -29,7 +30,6 @@ from tests.integration.postgres.raw import (
     kinds,
     parse,
     query,
-    wait_for,
 )
 
 SECONDS = float(os.environ.get("QUERYGATE_FUZZ_SECONDS", "8"))
@@ -136,7 +136,7 @@ def test_rubbish(start_gateway: StartGateway, shop_database: Shop) -> None:
     assert gateway.process.running()
     with RawClient.connect(gateway.port, user=ADMIN, password=gateway.token, database=RESOURCE) as client:
         assert kinds(client.ask(query("SELECT 1"))) == "TDCZ"
-    wait_for(lambda: _descriptors(pid) <= descriptors + 8, "sockets stay open", 20)
+    eventually(lambda: _descriptors(pid) <= descriptors + 8)
     assert _memory(pid) - memory < GROWTH
     log = gateway.process.log()
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]

@@ -27,7 +27,8 @@ from gateway.audit.sinks import AuditSink, DeliveryRefused
 from gateway.audit.verify import verify
 from gateway.errors import AuditError, ConfigurationError
 from gateway.testing.servers.certificates import CertificateFiles, write_certificates
-from tests.gateway.audit.builders import CONTEXT, lines_of, open_log, statement, until
+from tests.fixtures.waiting import eventually
+from tests.gateway.audit.builders import CONTEXT, lines_of, open_log, statement
 from tests.gateway.audit.shipping.events import event
 from tests.gateway.audit.shipping.receivers import http_receiver, syslog_receiver
 
@@ -107,10 +108,10 @@ def test_what_comes_while_it_runs_arrives_and_stopping_delivers_the_rest(tmp_pat
         one = shipper(tmp_path, WebhookSink.from_options({"url": receiver.url}, tmp_path))
         thread = threading.Thread(target=one.run, args=(stop,), daemon=True)  # a failure here must not keep the process
         thread.start()
-        until(lambda: "500" in one.progress.failing)  # the count goes up a moment earlier
+        eventually(lambda: "500" in one.progress.failing)  # the count goes up a moment earlier
         assert one.progress.failures > 0
         receiver.status = 200
-        until(lambda: len(receiver.lines()) > 5 and one.progress.failing == "")
+        eventually(lambda: len(receiver.lines()) > 5 and one.progress.failing == "")
         write_log(tmp_path / "audit", statements=3)
         stop.set()
         thread.join(20)
@@ -159,13 +160,13 @@ def test_syslog_resends_what_a_broken_connection_may_have_swallowed(tmp_path, tl
         sink = SyslogSink.from_options(options | ({"ca": str(pair.ca)} if tls else {}), tmp_path)
         sink.write([event(1)])
         sink.write([event(2)])
-        until(lambda: len(receiver.messages) == 2)
+        eventually(lambda: len(receiver.messages) == 2)
         receiver.hang_up()
-        until(sink._hung_up)
+        eventually(sink._hung_up)
         with pytest.raises(AuditError, match="hung up"):
             sink.write([event(3)])
         sink.write([event(3)])
-        until(lambda: len(receiver.messages) == 4)
+        eventually(lambda: len(receiver.messages) == 4)
         sink.close()
         texts = [message.decode().partition("\ufeff")[2] for message in receiver.messages]
         assert [json.loads(text)["metadata"]["sequence"] for text in texts] == [1, 2, 2, 3]
@@ -296,7 +297,7 @@ def test_an_event_that_is_refused_is_set_aside_by_somebody_and_by_nobody_else(tm
                 while one.progress.set_aside != number:
                     assert thread.is_alive()
                     time.sleep(0.01)
-            until(lambda: len(receiver.lines()) == len(expected), 60)
+            eventually(lambda: len(receiver.lines()) == len(expected), within=60)
         finally:
             stop.set()
             thread.join(60)
@@ -367,11 +368,11 @@ def test_the_log_of_the_gateway_says_what_is_refused_and_that_it_works_again(tmp
         thread = threading.Thread(target=one.run, args=(stop,))
         with capture_logs() as logs:
             thread.start()
-            until(lambda: one.progress.failures >= 2)
+            eventually(lambda: one.progress.failures >= 2)
             receiver.status = 403
-            until(lambda: "403" in one.progress.failing)
+            eventually(lambda: "403" in one.progress.failing)
             receiver.status = 200
-            until(lambda: one.progress.failing == "")
+            eventually(lambda: one.progress.failing == "")
             stop.set()
             thread.join(60)
     told = [(item["log_level"], item["event"].partition(";")[0], item.get("error", "")[-5:]) for item in logs]

@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pymysql
@@ -15,6 +14,7 @@ import pytest
 from gateway.testing.servers import MariaDbServer, ServerFailed, ServerUnavailable
 from gateway.testing.servers.mariadb_finder import BASEDIR_VARIABLE
 from tests.fixtures.mariadb import start_mariadb
+from tests.fixtures.waiting import eventually
 
 
 def test_a_driver_logs_in_with_verified_tls(mariadb_server: MariaDbServer) -> None:
@@ -138,7 +138,4 @@ def test_the_server_and_its_data_go_when_the_owner_is_killed() -> None:
     told = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=40, check=False
     ).stdout.split()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{told[0]}").exists() or Path(told[1]).exists():
-        assert time.monotonic() < deadline, f"process {told[0]} or {told[1]} is still there"
-        time.sleep(0.02)
+    eventually(lambda: not (Path(f"/proc/{told[0]}").exists() or Path(told[1]).exists()), told=lambda: told)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psycopg
@@ -17,6 +16,7 @@ from gateway.testing.servers import PostgresServer, ServerFailed, ServerUnavaila
 from gateway.testing.servers.account import Account
 from gateway.testing.servers.postgres_finder import BINDIR_VARIABLE
 from tests.fixtures.servers import start_postgres
+from tests.fixtures.waiting import eventually
 
 
 def test_a_driver_logs_in_with_scram_and_verified_tls() -> None:
@@ -158,10 +158,7 @@ def test_the_server_goes_when_its_keeper_is_killed() -> None:
 
 
 def _gone(pid: int, directory: Path | None = None) -> None:
-    deadline = time.monotonic() + 10
-    while _alive(pid) or (directory is not None and directory.exists()):
-        assert time.monotonic() < deadline, f"process {pid} or {directory} is still there"
-        time.sleep(0.02)
+    eventually(lambda: not (_alive(pid) or (directory is not None and directory.exists())))
 
 
 def _alive(pid: int) -> bool:

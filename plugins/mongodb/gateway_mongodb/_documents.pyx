@@ -1,19 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The document kernel, compiled. ``_documents_reference.py`` is its specification; what both do is compared byte for byte.
 
-Every position is checked before it is read. Output is written to a buffer that grows before each write, so that no bound
-on the size of a masked document has to be known.
+Every position is checked before it is read.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memcmp
 
 from gateway.errors import MaskingError
 from gateway_mongodb.masks import Do
+
+include "plugins/mongodb/gateway_mongodb/wire/elements.pxi"
+include "plugins/mongodb/gateway_mongodb/output.pxi"
 
 COMPILED = True
 MAX_DEPTH = 200
@@ -32,41 +32,7 @@ cdef enum:
     ONE = 6
     DROP = 7
 
-cdef enum:
-    T_STRING = 0x02
-    T_DOCUMENT = 0x03
-    T_ARRAY = 0x04
-    T_BINARY = 0x05
-    T_UNDEFINED = 0x06
-    T_NULL = 0x0A
-    T_REGEX = 0x0B
-    T_DB_POINTER = 0x0C
-    T_CODE = 0x0D
-    T_SYMBOL = 0x0E
-    T_SCOPED = 0x0F
-
 assert [int(item) for item in (Do.PASS, Do.WALK, Do.MASK, Do.BLANK, Do.NULL, Do.BATCH, Do.ONE, Do.DROP)] == list(range(8))
-
-# Size of a value by its type; -1: told by the value; -2: no such type.
-cdef int _SIZES[256]
-cdef int _index
-for _index in range(256):
-    _SIZES[_index] = -2
-for _index in (0x02, 0x03, 0x04, 0x05, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F):
-    _SIZES[_index] = -1
-_SIZES[0x01] = 8
-_SIZES[0x06] = 0
-_SIZES[0x07] = 12
-_SIZES[0x08] = 1
-_SIZES[0x09] = 8
-_SIZES[0x0A] = 0
-_SIZES[0x10] = 4
-_SIZES[0x11] = 8
-_SIZES[0x12] = 8
-_SIZES[0x13] = 16
-_SIZES[0xFF] = 0
-_SIZES[0x7F] = 0
-
 
 cdef struct Known:
     # A field that documents had: its name, which ends with a NUL, and the node for it.
@@ -171,26 +137,17 @@ cdef Fields _fields(node):
 
 
 @cython.final
-cdef class _Output:
-    cdef unsigned char* data
-    cdef Py_ssize_t size
-    cdef Py_ssize_t room
+cdef class _Output(Output):
     cdef Py_ssize_t* masked  # values by slot
     cdef Py_ssize_t slots
     cdef Py_ssize_t rows
 
     def __cinit__(self, Py_ssize_t room):
-        self.data = <unsigned char*>malloc(room)
-        if self.data == NULL:
-            raise MemoryError
-        self.size = 0
-        self.room = room
         self.masked = NULL
         self.slots = 0
         self.rows = 0
 
     def __dealloc__(self):
-        free(self.data)
         free(self.masked)
 
     cdef inline int hide(self, Py_ssize_t slot) except -1:
@@ -213,34 +170,13 @@ cdef class _Output:
     cdef tuple hidden(self):
         return tuple([self.masked[slot] for slot in range(self.slots)])
 
-    cdef inline int put(self, const unsigned char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t room
-        cdef unsigned char* grown
-        if self.size + size > self.room:
-            room = 2 * self.room + size
-            grown = <unsigned char*>realloc(self.data, room)
-            if grown == NULL:
-                raise MemoryError
-            self.data = grown
-            self.room = room
-        memcpy(self.data + self.size, data, size)
-        self.size += size
-        return 0
-
-
-cdef inline int32_t _int32(const unsigned char* data) noexcept:
-    cdef int32_t value
-    memcpy(&value, data, 4)
-    return value
-
-
 cdef int _malformed() except -1:
     raise MaskingError("a document is malformed")
 
 
 cdef inline Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
     """Bytes of the value that begins at ``start``; it must end before ``end``."""
-    cdef Py_ssize_t size = _SIZES[kind]
+    cdef Py_ssize_t size = SIZES[kind]
     cdef int32_t stated
     cdef const void* first
     cdef const void* second
@@ -258,7 +194,7 @@ cdef inline Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t sta
         else:
             if end - start < 4:
                 _malformed()
-            stated = _int32(data + start)
+            stated = int32_at(data + start)
             if kind == T_STRING or kind == T_CODE or kind == T_SYMBOL or kind == T_DB_POINTER:
                 if stated < 1 or stated > end - start - 4 or data[start + 3 + stated] != 0:
                     _malformed()
@@ -298,7 +234,7 @@ cdef int _document(
     cdef Py_ssize_t pending
     if depth > _MAX_DEPTH:
         raise MaskingError("a document is nested too deeply")
-    if stop - start < 5 or _int32(data + start) != stop - start or data[stop - 1] != 0:
+    if stop - start < 5 or int32_at(data + start) != stop - start or data[stop - 1] != 0:
         raise MaskingError("a document states a wrong length")
     begin = output.size
     output.put(data + start, 4)
@@ -328,7 +264,7 @@ cdef int _document(
             value = <const unsigned char*>found - data + 1
             below = node if array else node.child(data + position + 1, value - position - 2, &hint)
             do = below.do
-        following = value + _SIZES[kind] if _SIZES[kind] >= 0 else value + _size(kind, data, value, end)
+        following = value + SIZES[kind] if SIZES[kind] >= 0 else value + _size(kind, data, value, end)
         if following > end:
             _malformed()
         if do != PASS:
@@ -482,7 +418,7 @@ cdef Py_ssize_t _whole(const unsigned char* data, Py_ssize_t position, Py_ssize_
     cdef const void* found = memchr(data + position + 1, 0, limit - position - 1) if limit - position > 1 else NULL
     if found != NULL:
         value = <const unsigned char*>found - data + 1
-        after = _SIZES[kind]
+        after = SIZES[kind]
         if after >= 0:
             after += value
         elif after == -2:
@@ -497,7 +433,7 @@ cdef Py_ssize_t _whole(const unsigned char* data, Py_ssize_t position, Py_ssize_
         elif limit - value < 4:
             found = NULL
         else:
-            after = value + <Py_ssize_t>_int32(data + value)
+            after = value + <Py_ssize_t>int32_at(data + value)
             if after < value:
                 _malformed()
             if kind == T_STRING or kind == T_CODE or kind == T_SYMBOL:

@@ -10,9 +10,9 @@ from struct import Struct
 from typing import Final
 
 from gateway.errors import MaskingError, RemoteProtocolError
-from gateway_mongodb import cells
 from gateway_mongodb.cells import Cell
 from gateway_mongodb.masks import Do, Node
+from gateway_mongodb.wire import types
 from gateway_mongodb.wire._elements_reference import element_size
 
 COMPILED = False
@@ -22,22 +22,8 @@ MAX_DEPTH: Final = 200
 RESULT_DEPTH: Final = 2
 """Documents around a result: the reply, the cursor, the array."""
 _LENGTH: Final = Struct("<i")
-_SIZES: Final = {
-    cells.DOUBLE: 8,
-    cells.UNDEFINED: 0,
-    cells.OBJECT_ID: 12,
-    cells.BOOLEAN: 1,
-    cells.DATE: 8,
-    cells.NULL: 0,
-    cells.INT32: 4,
-    cells.TIMESTAMP: 8,
-    cells.INT64: 8,
-    cells.DECIMAL128: 16,
-    cells.MIN_KEY: 0,
-    cells.MAX_KEY: 0,
-}
 _EMPTY: Final = b"\x05\0\0\0\0"
-_NULLS: Final = (cells.NULL, cells.UNDEFINED)
+_NULLS: Final = (types.NULL, types.UNDEFINED)
 
 
 def mask_document(data: bytes, node: Node) -> tuple[bytes, tuple[int, ...], int]:
@@ -141,13 +127,13 @@ class _Walk:
             self.batch(bson_type, start, stop, node, depth)
         elif do is Do.NULL or do is Do.DROP:
             self.hide(node.slot)
-            self.output[mark] = cells.NULL
-        elif bson_type in (cells.DOCUMENT, cells.ARRAY):
+            self.output[mark] = types.NULL
+        elif bson_type in (types.DOCUMENT, types.ARRAY):
             if do is Do.BLANK:
                 self.hide(node.slot)
                 self.output += _EMPTY
             else:
-                self.document(start, stop, node, depth + 1, array=bson_type == cells.ARRAY)
+                self.document(start, stop, node, depth + 1, array=bson_type == types.ARRAY)
         elif do is Do.WALK:
             if node.inner is None:
                 self.output += self.data[start:stop]
@@ -160,7 +146,7 @@ class _Walk:
             self.scalar(bson_type, start, stop, node.cell, mark)
 
     def batch(self, bson_type: int, start: int, stop: int, node: Node, depth: int) -> None:
-        if bson_type != cells.ARRAY or node.inner is None:
+        if bson_type != types.ARRAY or node.inner is None:
             raise MaskingError("a reply has no array where its results should be")
         before = self.count(start, stop)
         self.document(start, stop, node.inner, depth + 1, array=True)
@@ -185,17 +171,17 @@ class _Walk:
     def scalar(self, bson_type: int, start: int, stop: int, cell: Cell, mark: int) -> None:
         masked = mask_scalar(bson_type, self.data[start:stop], cell)
         if masked is None:
-            self.output[mark] = cells.NULL
+            self.output[mark] = types.NULL
         else:
             self.output += masked
 
     def size(self, bson_type: int, start: int, end: int) -> int:
         """Bytes of a value that begins at ``start``; it must end before ``end``."""
         data = self.data
-        fixed = _SIZES.get(bson_type)
+        fixed = types.FIXED_SIZES.get(bson_type)
         if fixed is not None:
             size = fixed
-        elif bson_type == cells.REGEX:
+        elif bson_type == types.REGEX:
             first = data.find(b"\0", start, end)
             second = -1 if first < 0 else data.find(b"\0", first + 1, end)
             if second < 0:
@@ -205,19 +191,19 @@ class _Walk:
             raise MaskingError("a document is malformed")
         else:
             stated = _LENGTH.unpack_from(data, start)[0]
-            if bson_type in (cells.STRING, cells.CODE, cells.SYMBOL, cells.DB_POINTER):
+            if bson_type in (types.STRING, types.CODE, types.SYMBOL, types.DB_POINTER):
                 if stated < 1 or stated > end - start - 4 or data[start + 3 + stated] != 0:
                     raise MaskingError("a document is malformed")
-                size = 4 + stated + (12 if bson_type == cells.DB_POINTER else 0)
-            elif bson_type in (cells.DOCUMENT, cells.ARRAY):
+                size = 4 + stated + (12 if bson_type == types.DB_POINTER else 0)
+            elif bson_type in (types.DOCUMENT, types.ARRAY):
                 if stated < 5:
                     raise MaskingError("a document is malformed")
                 size = stated
-            elif bson_type == cells.CODE_WITH_SCOPE:
+            elif bson_type == types.CODE_WITH_SCOPE:
                 if stated < 14:
                     raise MaskingError("a document is malformed")
                 size = stated
-            elif bson_type == cells.BINARY:
+            elif bson_type == types.BINARY:
                 if stated < 0:
                     raise MaskingError("a document is malformed")
                 size = 5 + stated
@@ -230,7 +216,7 @@ class _Walk:
 
 def mask_scalar(bson_type: int, payload: bytes, cell: Cell) -> bytes | None:
     """The new payload of a scalar; None: null."""
-    if cell.partial is not None and bson_type == cells.STRING:
+    if cell.partial is not None and bson_type == types.STRING:
         first, last, run = cell.partial
         text = payload[4:-1]
         if text.isascii():

@@ -2,11 +2,11 @@
 """Keys of commands, compiled. ``_keys_reference.py`` is the specification; what both make is compared byte for byte."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcpy
 
 from gateway_mongodb import _keys_reference as reference
+
+include "plugins/mongodb/gateway_mongodb/wire/elements.pxi"
+include "plugins/mongodb/gateway_mongodb/output.pxi"
 
 COMPILED = True
 
@@ -31,82 +31,43 @@ cdef enum:
     STATEMENT = 12
     TOP = 13
 
-cdef int _SIZES[256]
-cdef int _index
-for _index in range(256):
-    _SIZES[_index] = -1
-for _index, _fixed in reference.SIZES.items():
-    _SIZES[_index] = _fixed
-
-
 class _Unkeyed(Exception):
     pass
 
 
-cdef class _Out:
-    cdef unsigned char* data
-    cdef Py_ssize_t size
-    cdef Py_ssize_t room
-
-    def __cinit__(self, Py_ssize_t room):
-        self.data = <unsigned char*>malloc(room)
-        if self.data == NULL:
-            raise MemoryError
-        self.size = 0
-        self.room = room
-
-    def __dealloc__(self):
-        free(self.data)
-
-    cdef int put(self, const unsigned char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t room
-        cdef unsigned char* grown
-        if self.size + size > self.room:
-            room = 2 * self.room + size
-            grown = <unsigned char*>realloc(self.data, room)
-            if grown == NULL:
-                raise MemoryError
-            self.data = grown
-            self.room = room
-        memcpy(self.data + self.size, data, size)
-        self.size += size
-        return 0
-
-
 cdef Py_ssize_t _after_zero(const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
-    """Where a text that ends with a zero byte is over."""
-    cdef const void* found = memchr(data + start, 0, end - start) if end > start else NULL
-    if found == NULL:
+    cdef Py_ssize_t after = after_zero(data, start, end)
+    if after < 0:
         raise _Unkeyed
-    return <const unsigned char*>found - data + 1
+    return after
 
 
 cdef Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
     cdef int32_t stated
-    if _SIZES[kind] >= 0:
-        return _SIZES[kind]
-    if kind == 11:
+    if SIZES[kind] >= 0:
+        return SIZES[kind]
+    if kind == T_REGEX:
         return _after_zero(data, _after_zero(data, start, end), end) - start
     if end - start < 4:
         raise _Unkeyed
-    memcpy(&stated, data + start, 4)
+    stated = int32_at(data + start)
     if stated < 0:
         raise _Unkeyed
-    if kind == 2 or kind == 13 or kind == 14:
+    if kind == T_STRING or kind == T_CODE or kind == T_SYMBOL:
         return 4 + <Py_ssize_t>stated
-    if kind == 3 or kind == 4:
+    if kind == T_DOCUMENT or kind == T_ARRAY:
         return 5 if stated < 5 else stated
-    if kind == 5:
+    if kind == T_BINARY:
         return 5 + <Py_ssize_t>stated
-    if kind == 12:
+    if kind == T_DB_POINTER:
         return 16 + <Py_ssize_t>stated
-    if kind == 15 and stated >= 14:
+    if kind == T_SCOPED and stated >= 14:
         return stated
     raise _Unkeyed
 
 
 cdef int _document(
-    const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, int mode, int depth, _Out out
+    const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, int mode, int depth, Output out
 ) except -1:
     cdef Py_ssize_t position, end, value, following
     cdef int kind, rule
@@ -155,7 +116,7 @@ cdef int _document(
     return 0
 
 
-cdef int _replacement(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, _Out out) except -1:
+cdef int _replacement(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, Output out) except -1:
     cdef Py_ssize_t position = start + 4, end = stop - 1, value
     while position < end:
         value = _after_zero(data, position + 1, end)
@@ -174,7 +135,7 @@ cdef int _element(
     int kind,
     int rule,
     int depth,
-    _Out out,
+    Output out,
 ) except -1:
     if rule == NAME:
         out.put(data + position, value - position)
@@ -182,32 +143,32 @@ cdef int _element(
         out.put(data + position, stop - position)
     elif rule == VALUES:
         out.put(data + position, value - position)
-        if kind != 4:
+        if kind != T_ARRAY:
             out.put(data + value, stop - value)
         else:
             _kinds(data, value, stop, out)
-    elif kind == 4 and (rule == FILTERS or rule == PIPELINE or rule == STATEMENTS):
+    elif kind == T_ARRAY and (rule == FILTERS or rule == PIPELINE or rule == STATEMENTS):
         out.put(data + position, value - position)
         _document(data, value, stop, rule, depth + 1, out)
-    elif kind == 3 and rule == FIELD:
+    elif kind == T_DOCUMENT and rule == FIELD:
         out.put(data + position, value - position)
         if data[value + 4] and data[value + 5] == 0x24:
             _document(data, value, stop, FIELD, depth + 1, out)
         else:
             out.put(b"\xfe", 1)
-    elif kind == 3 and (
+    elif kind == T_DOCUMENT and (
         rule == FILTER or rule == UPDATE or rule == OPERATOR or rule == STATEMENT or rule == STAGE
     ):
         out.put(data + position, value - position)
         _document(data, value, stop, rule, depth + 1, out)
-    elif rule == FIELD and kind != 3 and kind != 11:
+    elif rule == FIELD and kind != T_DOCUMENT and kind != T_REGEX:
         out.put(data + position, value - position)
     else:
         out.put(data + position, stop - position)
     return 0
 
 
-cdef int _kinds(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, _Out out) except -1:
+cdef int _kinds(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, Output out) except -1:
     cdef bint seen[256]
     cdef int kind
     cdef unsigned char one
@@ -219,7 +180,7 @@ cdef int _kinds(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, _O
         value = _after_zero(data, position + 1, end)
         position = value + _size(kind, data, value, end)
         seen[kind] = True
-    if position > end or seen[11]:
+    if position > end or seen[T_REGEX]:
         out.put(data + start, stop - start)
         return 0
     for kind in range(256):
@@ -230,7 +191,7 @@ cdef int _kinds(const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, _O
     return 0
 
 
-cdef int _sequence(str name, bytes documents, _Out out) except -1:
+cdef int _sequence(str name, bytes documents, Output out) except -1:
     cdef bytes raw = name.encode()
     cdef Py_ssize_t position = 0, length = PyBytes_GET_SIZE(documents)
     cdef int32_t size
@@ -245,7 +206,7 @@ cdef int _sequence(str name, bytes documents, _Out out) except -1:
     while position < length:
         if length - position < 5:
             raise _Unkeyed
-        memcpy(&size, data + position, 4)
+        size = int32_at(data + position)
         if size < 5 or size > length - position:
             raise _Unkeyed
         _document(data, position, position + size, STATEMENT, 1, out)
@@ -255,7 +216,7 @@ cdef int _sequence(str name, bytes documents, _Out out) except -1:
 
 def cache_key(bytes body not None, sequences=()):
     """As the reference's."""
-    cdef _Out out = _Out(512)
+    cdef Output out = Output(512)
     try:
         _document(<const unsigned char*>PyBytes_AS_STRING(body), 0, PyBytes_GET_SIZE(body), TOP, 0, out)
         for sequence in sequences:

@@ -11,19 +11,14 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
+from gateway_mongodb.wire import types
+
 COMPILED = False
 MAX_KEY: Final = 16_384
 """Longer keys are not worth keeping."""
 MAX_DEPTH: Final = 40
 _LENGTH: Final = Struct("<i")
-SIZES: Final = {1: 8, 6: 0, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8, 19: 16, 255: 0, 127: 0}
-
-_DOCUMENT: Final = 3
-_ARRAY: Final = 4
-_STRINGS: Final = (2, 13, 14)
-_BINARY: Final = 5
-_DB_POINTER: Final = 12
-_SCOPED: Final = 15
+_STRINGS: Final = (types.STRING, types.CODE, types.SYMBOL)
 
 _EXACT: Final = 0
 _DROP: Final = 1
@@ -166,23 +161,23 @@ def _element(
         out.append(data[position:stop])
     elif rule == _VALUES:
         out.append(data[position:value])
-        if kind != _ARRAY:
+        if kind != types.ARRAY:
             out.append(data[value:stop])
         else:
             _kinds(data, value, stop, out)
-    elif kind == _ARRAY and rule in (_FILTERS, _PIPELINE, _STATEMENTS):
+    elif kind == types.ARRAY and rule in (_FILTERS, _PIPELINE, _STATEMENTS):
         out.append(data[position:value])
         _document(data, value, stop, rule, depth + 1, out)
-    elif kind == _DOCUMENT and rule == _FIELD:
+    elif kind == types.DOCUMENT and rule == _FIELD:
         out.append(data[position:value])
         if data[value + 4] and data[value + 5 : value + 6] == b"$":
             _document(data, value, stop, _FIELD, depth + 1, out)
         else:
             out.append(b"\xfe")
-    elif kind == _DOCUMENT and rule in (_FILTER, _UPDATE, _OPERATOR, _STATEMENT, _STAGE):
+    elif kind == types.DOCUMENT and rule in (_FILTER, _UPDATE, _OPERATOR, _STATEMENT, _STAGE):
         out.append(data[position:value])
         _document(data, value, stop, rule, depth + 1, out)
-    elif rule == _FIELD and kind not in (_DOCUMENT, 11):
+    elif rule == _FIELD and kind not in (types.DOCUMENT, types.REGEX):
         out.append(data[position:value])
     else:
         out.append(data[position:stop])
@@ -197,7 +192,7 @@ def _kinds(data: bytes, start: int, stop: int, out: list[bytes]) -> None:
         value = data.index(b"\0", position + 1, end) + 1
         position = value + value_size(kind, data, value, end)
         found.add(kind)
-    if position > end or 11 in found:
+    if position > end or types.REGEX in found:
         out.append(data[start:stop])
     else:
         out.append(bytes(sorted(found)) + b"\0")
@@ -205,10 +200,10 @@ def _kinds(data: bytes, start: int, stop: int, out: list[bytes]) -> None:
 
 def value_size(kind: int, data: bytes, start: int, end: int) -> int:
     """Bytes of a value that begins at ``start``. Raises ``ValueError`` for a type that no key is made of."""
-    size = SIZES.get(kind)
+    size = types.FIXED_SIZES.get(kind)
     if size is not None:
         return size
-    if kind == 11:
+    if kind == types.REGEX:
         return data.index(b"\0", data.index(b"\0", start, end) + 1, end) + 1 - start
     if end - start < 4:
         raise _Unkeyed
@@ -217,12 +212,12 @@ def value_size(kind: int, data: bytes, start: int, end: int) -> int:
         raise _Unkeyed
     if kind in _STRINGS:
         return 4 + stated
-    if kind in (_DOCUMENT, _ARRAY):
+    if kind in (types.DOCUMENT, types.ARRAY):
         return max(stated, 5)
-    if kind == _BINARY:
+    if kind == types.BINARY:
         return 5 + stated
-    if kind == _DB_POINTER:
+    if kind == types.DB_POINTER:
         return 16 + stated
-    if kind == _SCOPED and stated >= 14:
+    if kind == types.CODE_WITH_SCOPE and stated >= 14:
         return stated
     raise _Unkeyed

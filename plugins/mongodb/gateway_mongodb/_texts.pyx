@@ -9,11 +9,12 @@ from json.encoder import encode_basestring_ascii
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memchr, memcpy
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from gateway_mongodb import _texts_reference as reference
-from gateway_mongodb._keys_reference import SIZES
+
+include "plugins/mongodb/gateway_mongodb/wire/elements.pxi"
 
 COMPILED = True
 
@@ -22,45 +23,31 @@ cdef object _value_text = reference.value_text
 cdef frozenset _LEFT_OUT = reference.LEFT_OUT
 cdef frozenset _SECRETS = frozenset(reference.SECRETS)
 cdef int _MAX_DEPTH = 150
-cdef int _SIZES[256]
-cdef int _index
-for _index in range(256):
-    _SIZES[_index] = -1
-for _index, _fixed in SIZES.items():
-    _SIZES[_index] = _fixed
-
-
 class _Unusual(Exception):
     """For the reference: malformed, or nested too deep."""
 
 
 cdef Py_ssize_t _after_zero(const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
-    cdef const void* found = memchr(data + start, 0, end - start) if end > start else NULL
-    if found == NULL:
+    cdef Py_ssize_t after = after_zero(data, start, end)
+    if after < 0:
         raise _Unusual
-    return <const unsigned char*>found - data + 1
+    return after
 
 
 cdef Py_ssize_t _size(int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t end) except -1:
     cdef int32_t stated
-    if _SIZES[kind] >= 0:
-        return _SIZES[kind]
-    if kind == 11:
+    if SIZES[kind] >= 0:
+        return SIZES[kind]
+    if kind == T_REGEX:
         return _after_zero(data, _after_zero(data, start, end), end) - start
     if end - start < 4:
         raise _Unusual
-    memcpy(&stated, data + start, 4)
-    if stated < 0:
-        raise _Unusual
-    if kind == 2:
-        if stated < 1:
-            raise _Unusual
+    stated = int32_at(data + start)
+    if kind == T_STRING and stated >= 1:
         return 4 + <Py_ssize_t>stated
-    if kind == 3 or kind == 4:
-        if stated < 5:
-            raise _Unusual
+    if (kind == T_DOCUMENT or kind == T_ARRAY) and stated >= 5:
         return stated
-    if kind == 5:
+    if kind == T_BINARY and stated >= 0:
         return 5 + <Py_ssize_t>stated
     raise _Unusual
 
@@ -77,29 +64,27 @@ cdef str _other(int kind, const unsigned char* data, Py_ssize_t size):
 cdef int _value(
     int kind, const unsigned char* data, Py_ssize_t start, Py_ssize_t stop, int depth, list out
 ) except -1:
-    cdef int32_t small
     cdef int64_t large
     cdef double real
     cdef bytes raw
-    if kind == 2:
+    if kind == T_STRING:
         out.append(_string(data + start + 4, stop - start - 5))
-    elif kind == 16:
-        memcpy(&small, data + start, 4)
-        out.append(str(small))
-    elif kind == 18:
+    elif kind == T_INT32:
+        out.append(str(int32_at(data + start)))
+    elif kind == T_INT64:
         memcpy(&large, data + start, 8)
         out.append(str(large))
-    elif kind == 3 or kind == 4:
-        _document(data, start, stop, kind == 4, depth + 1, out)
-    elif kind == 7:
+    elif kind == T_DOCUMENT or kind == T_ARRAY:
+        _document(data, start, stop, kind == T_ARRAY, depth + 1, out)
+    elif kind == T_OBJECT_ID:
         raw = PyBytes_FromStringAndSize(<const char*>data + start, 12)
         out.append('{"$oid": "' + raw.hex() + '"}')
-    elif kind == 8 and data[start] <= 1:
+    elif kind == T_BOOLEAN and data[start] <= 1:
         out.append("true" if data[start] else "false")
-    elif kind == 1:
+    elif kind == T_DOUBLE:
         memcpy(&real, data + start, 8)
         out.append(repr(real) if isfinite(real) else _other(kind, data + start, 8))
-    elif kind == 10:
+    elif kind == T_NULL:
         out.append("null")
     else:
         out.append(_other(kind, data + start, stop - start))
@@ -153,7 +138,7 @@ cdef int _sequence(str name, bytes documents, list out) except -1:
     while position < length:
         if length - position < 5:
             raise _Unusual
-        memcpy(&size, data + position, 4)
+        size = int32_at(data + position)
         if size < 5 or size > length - position:
             raise _Unusual
         if position:
@@ -169,12 +154,8 @@ def command_text(bytes body, sequences=()):
     cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(body)
     cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
     cdef list out = []
-    cdef int32_t stated
     try:
-        if length < 5:
-            raise _Unusual
-        memcpy(&stated, data, 4)
-        if stated != length:
+        if length < 5 or int32_at(data) != length:
             raise _Unusual
         if length > 5:
             end = _after_zero(data, 5, length)

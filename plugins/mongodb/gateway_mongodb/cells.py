@@ -20,28 +20,7 @@ from bson.decimal128 import Decimal128, create_decimal128_context
 from gateway.domain.masking import MaskingFunction, Value, ValueKind
 from gateway.errors import MaskingError
 from gateway.masking.shown import PartialText
-
-DOUBLE: Final = 0x01
-STRING: Final = 0x02
-DOCUMENT: Final = 0x03
-ARRAY: Final = 0x04
-BINARY: Final = 0x05
-UNDEFINED: Final = 0x06
-OBJECT_ID: Final = 0x07
-BOOLEAN: Final = 0x08
-DATE: Final = 0x09
-NULL: Final = 0x0A
-REGEX: Final = 0x0B
-DB_POINTER: Final = 0x0C
-CODE: Final = 0x0D
-SYMBOL: Final = 0x0E
-CODE_WITH_SCOPE: Final = 0x0F
-INT32: Final = 0x10
-TIMESTAMP: Final = 0x11
-INT64: Final = 0x12
-DECIMAL128: Final = 0x13
-MIN_KEY: Final = 0xFF
-MAX_KEY: Final = 0x7F
+from gateway_mongodb.wire import types
 
 _LENGTH: Final = Struct("<i")
 _INT64: Final = Struct("<q")
@@ -56,16 +35,18 @@ Masked = Payload | None
 """The new payload of a value of the same type, or None: null."""
 
 _KINDS: Final = {
-    DOUBLE: ValueKind.FLOAT,
-    STRING: ValueKind.TEXT,
-    SYMBOL: ValueKind.TEXT,
-    BOOLEAN: ValueKind.BOOLEAN,
-    DATE: ValueKind.TIMESTAMP,
-    INT32: ValueKind.INTEGER,
-    INT64: ValueKind.INTEGER,
-    DECIMAL128: ValueKind.DECIMAL,
+    types.DOUBLE: ValueKind.FLOAT,
+    types.STRING: ValueKind.TEXT,
+    types.SYMBOL: ValueKind.TEXT,
+    types.BOOLEAN: ValueKind.BOOLEAN,
+    types.DATE: ValueKind.TIMESTAMP,
+    types.INT32: ValueKind.INTEGER,
+    types.INT64: ValueKind.INTEGER,
+    types.DECIMAL128: ValueKind.DECIMAL,
 }
-FIXED: Final = frozenset({DOUBLE, STRING, SYMBOL, BOOLEAN, DATE, INT32, INT64, DECIMAL128})
+FIXED: Final = frozenset(
+    {types.DOUBLE, types.STRING, types.SYMBOL, types.BOOLEAN, types.DATE, types.INT32, types.INT64, types.DECIMAL128}
+)
 
 
 class Cell:
@@ -79,7 +60,17 @@ class Cell:
         self.labels = labels
         self.strictness = (function.strictness, function.spec.function, repr(function.spec.arguments))
         self.constants: dict[int, Masked] = {}
-        for bson_type in (*FIXED, OBJECT_ID, REGEX, DB_POINTER, CODE, CODE_WITH_SCOPE, TIMESTAMP, MIN_KEY, MAX_KEY):
+        for bson_type in (
+            *FIXED,
+            types.OBJECT_ID,
+            types.REGEX,
+            types.DB_POINTER,
+            types.CODE,
+            types.CODE_WITH_SCOPE,
+            types.TIMESTAMP,
+            types.MIN_KEY,
+            types.MAX_KEY,
+        ):
             kind = _KINDS.get(bson_type, ValueKind.OTHER)
             try:
                 value = function.constant(kind)
@@ -91,7 +82,7 @@ class Cell:
         found = function.apply
         self.partial: tuple[int, int, bytes] | None = None
         """First, last and run of a mask that shows a part of a text, so that kernels can do it on bytes."""
-        if isinstance(found, PartialText) and STRING not in self.constants:
+        if isinstance(found, PartialText) and types.STRING not in self.constants:
             self.partial = (found.first, found.last, found.run.encode())
 
     def mask(self, bson_type: int, payload: bytes) -> Masked:
@@ -101,7 +92,7 @@ class Cell:
         kind, value = _decode(bson_type, payload)
         if value is None:
             return None
-        if bson_type == BINARY:
+        if bson_type == types.BINARY:
             try:
                 masked = self._function.constant(kind)
             except LookupError:
@@ -157,7 +148,7 @@ def _date(milliseconds: int) -> datetime | None:
 def encode(bson_type: int, value: Value, subtype: int = 0) -> Masked:
     """A masked value as the payload of its type; None where it does not fit."""
     encoder = _ENCODERS.get(bson_type)
-    if bson_type == BINARY:
+    if bson_type == types.BINARY:
         raw = value.bytes if isinstance(value, UUID) else value
         if not isinstance(raw, bytes):
             raise MaskingError("a masking function returned a value of another kind")
@@ -210,12 +201,12 @@ def _expect(value: Value, *kinds: type[_T]) -> _T:
 
 
 _ENCODERS: Final[dict[int, Callable[[Value], Masked]]] = {
-    DOUBLE: _double,
-    STRING: _text,
-    SYMBOL: _text,
-    BOOLEAN: _boolean,
-    DATE: _date_payload,
-    INT32: _int32,
-    INT64: _int64,
-    DECIMAL128: _decimal,
+    types.DOUBLE: _double,
+    types.STRING: _text,
+    types.SYMBOL: _text,
+    types.BOOLEAN: _boolean,
+    types.DATE: _date_payload,
+    types.INT32: _int32,
+    types.INT64: _int64,
+    types.DECIMAL128: _decimal,
 }

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from gateway.domain.masking import Sentinels
 from gateway.errors import TooManyChanges
-from gateway_mongodb.wire.codec import INT32, INT64, T_INT64, elements, with_elements, without
+from gateway_mongodb.wire import types
+from gateway_mongodb.wire.codec import INT32, INT64, elements, with_elements, without
 from gateway_mongodb.wire.codec import element as encoded_element
 from gateway_mongodb.wire.scan import ReplyScan
 
@@ -22,7 +23,7 @@ def with_time_limit(body: bytes, present: int, seconds: float) -> bytes:
         return body
     if present:
         body = without(body, frozenset({b"maxTimeMS"}))
-    return with_elements(body, encoded_element(T_INT64, b"maxTimeMS", INT64.pack(allowed)))
+    return with_elements(body, encoded_element(types.INT64, b"maxTimeMS", INT64.pack(allowed)))
 
 
 def acknowledged(body: bytes) -> bytes:

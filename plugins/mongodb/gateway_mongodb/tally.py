@@ -15,7 +15,6 @@ from gateway.domain.budget import COMPUTED_BYTES, CellMeter, Weight
 from gateway.domain.masking import MaskingPlan
 from gateway.errors import LimitExceeded, MaskingError
 from gateway.policy.paths import Steps, advance
-from gateway_mongodb import cells
 from gateway_mongodb.abstract import (
     AbstractValue,
     Computed,
@@ -27,6 +26,7 @@ from gateway_mongodb.abstract import (
     Unknown,
 )
 from gateway_mongodb.shapes import Place, Shape
+from gateway_mongodb.wire import types
 from gateway_mongodb.wire.codec import elements
 from gateway_mongodb.wire.scan import ReplyScan
 
@@ -251,7 +251,7 @@ def _results(place: Place, body: bytes, scan: ReplyScan) -> list[tuple[int, byte
         case Place.VALUES:
             return [] if scan.values is None else elements(body, *scan.values)
         case Place.VALUE:
-            return [item for item in elements(body, 0, len(body)) if item[1] == b"value" and item[0] != cells.NULL]
+            return [item for item in elements(body, 0, len(body)) if item[1] == b"value" and item[0] != types.NULL]
         case Place.NONE | Place.REFUSED:
             return []
         case _:
@@ -260,7 +260,7 @@ def _results(place: Place, body: bytes, scan: ReplyScan) -> list[tuple[int, byte
 
 def _count(data: bytes, kind: int, start: int, end: int, branch: Branch, name: int = 0, depth: int = 0) -> int:
     """The cells of a value behind a field name of ``name`` bytes, which may be made of values, too."""
-    if branch is FREE or kind in (cells.NULL, cells.UNDEFINED):
+    if branch is FREE or kind in (types.NULL, types.UNDEFINED):
         return 0
     whole = 1 + (name + end - start) // COMPUTED_BYTES if branch.sized else 0
     return whole + _inside(data, kind, start, end, branch, depth)
@@ -270,11 +270,11 @@ def _inside(data: bytes, kind: int, start: int, end: int, branch: Branch, depth:
     """The cells of a value, without what it counts as a whole."""
     if depth > MAX_DEPTH:
         raise MaskingError("a document is nested too deeply")
-    if kind in (cells.NULL, cells.UNDEFINED):
+    if kind in (types.NULL, types.UNDEFINED):
         return 0
-    if kind == cells.ARRAY:
+    if kind == types.ARRAY:
         return sum(_inside(data, k, at, to, branch, depth + 1) for k, _, at, to in elements(data, start, end))
-    if kind != cells.DOCUMENT:
+    if kind != types.DOCUMENT:
         other = branch.scalar
         return int(branch.scalars) if other is None else _count(data, kind, start, end, other)
     if branch.find is None and not branch.scalars:

@@ -1,72 +1,39 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The elements of a BSON document, compiled. ``_elements_reference`` is the specification; both must agree on every input."""
 
-from libc.string cimport memchr
-from libc.stdint cimport int32_t
-
 from gateway.errors import RemoteProtocolError
+
+include "plugins/mongodb/gateway_mongodb/wire/elements.pxi"
 
 COMPILED = True
 
 
-cdef inline Py_ssize_t _int32(const unsigned char* data, Py_ssize_t at) noexcept nogil:
-    return <int32_t>(
-        (<unsigned int>data[at])
-        | (<unsigned int>data[at + 1] << 8)
-        | (<unsigned int>data[at + 2] << 16)
-        | (<unsigned int>data[at + 3] << 24)
-    )
-
-
-cdef Py_ssize_t _string_end(const unsigned char* data, Py_ssize_t start, Py_ssize_t limit) noexcept nogil:
-    """Just behind the NUL at or after ``start``; -1 where there is none."""
-    cdef const void* found
-    if start >= limit:
-        return -1
-    found = memchr(data + start, 0, limit - start)
-    if found == NULL:
-        return -1
-    return <const unsigned char*>found - data + 1
-
-
 cdef Py_ssize_t _value_end(const unsigned char* data, unsigned char kind, Py_ssize_t start, Py_ssize_t limit) noexcept nogil:
     """Where a value ends; -1 where it is malformed, -2 for an unknown type."""
-    cdef Py_ssize_t size, after
-    if kind == 0x10:
-        after = start + 4
-    elif kind == 0x01 or kind == 0x09 or kind == 0x11 or kind == 0x12:
-        after = start + 8
-    elif kind == 0x08:
-        after = start + 1
-    elif kind == 0x07:
-        after = start + 12
-    elif kind == 0x13:
-        after = start + 16
-    elif kind == 0x06 or kind == 0x0A or kind == 0xFF or kind == 0x7F:
-        after = start
-    elif kind == 0x0B:
-        after = _string_end(data, start, limit)
-        if after >= 0:
-            after = _string_end(data, after, limit)
-        return after
-    elif kind in (0x02, 0x03, 0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F):
+    cdef Py_ssize_t size, after = SIZES[kind]
+    if after >= 0:
+        after += start
+    elif after == -2:
+        return -2
+    elif kind == T_REGEX:
+        after = after_zero(data, start, limit)
+        return after_zero(data, after, limit) if after >= 0 else -1
+    else:
         if limit - start < 4:
             return -1
-        size = _int32(data, start)
+        size = int32_at(data + start)
         if size < 0:
             return -1
-        if kind == 0x03 or kind == 0x04 or kind == 0x0F:
+        if kind == T_DOCUMENT or kind == T_ARRAY or kind == T_SCOPED:
             if size < 5:
                 return -1
             after = start + size
-        elif kind == 0x05:
+        elif kind == T_BINARY:
             after = start + 5 + size
-        elif kind == 0x0C:
+        elif kind == T_DB_POINTER:
             after = start + 4 + size + 12
         else:
             after = start + 4 + size
-    else:
-        return -2
     return after if after <= limit else -1
 
 
@@ -75,7 +42,7 @@ cdef Py_ssize_t _document_end(const unsigned char* data, Py_ssize_t start, Py_ss
     cdef Py_ssize_t size
     if limit - start < 5:
         return -1
-    size = _int32(data, start)
+    size = int32_at(data + start)
     if size < 5 or size > limit - start or data[start + size - 1] != 0:
         return -1
     return start + size - 1
@@ -95,7 +62,7 @@ def elements(bytes data, Py_ssize_t start, Py_ssize_t limit):
     position = start + 4
     while position < end:
         kind = raw[position]
-        value = _string_end(raw, position + 1, end)
+        value = after_zero(raw, position + 1, end)
         if value < 0:
             raise RemoteProtocolError("an element's name has no end")
         after = _value_end(raw, kind, value, end)
@@ -119,7 +86,7 @@ def count_elements(bytes data, Py_ssize_t start, Py_ssize_t limit):
     position = start + 4
     while position < end:
         kind = raw[position]
-        position = _string_end(raw, position + 1, end)
+        position = after_zero(raw, position + 1, end)
         if position < 0:
             raise RemoteProtocolError("an element's name has no end")
         position = _value_end(raw, kind, position, end)
@@ -135,15 +102,15 @@ cdef Py_ssize_t _extent(const unsigned char* data, Py_ssize_t position, Py_ssize
     cdef Py_ssize_t undecided = -1 if end <= size else 0
     cdef Py_ssize_t value, after
     cdef unsigned char kind = data[position]
-    value = _string_end(data, position + 1, limit)
+    value = after_zero(data, position + 1, limit)
     if value < 0:
         return undecided
-    if kind == 0x0B:
+    if kind == T_REGEX:
         after = _value_end(data, kind, value, limit)
         if after < 0:
             return undecided
     else:
-        if kind in (0x02, 0x03, 0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F) and limit - value < 4:
+        if SIZES[kind] == -1 and limit - value < 4:
             return undecided
         after = _value_end(data, kind, value, end)
         if after < 0:
@@ -167,14 +134,14 @@ def skip_elements(bytes data, Py_ssize_t position, Py_ssize_t end):
     cdef Py_ssize_t limit = end if end < size else size
     cdef Py_ssize_t count = 0
     while position < limit:
-        if raw[position] == 0x03:
+        if raw[position] == T_DOCUMENT:
             # Nearly always: documents, under numbers of a few digits.
             value = position + 1
             while value < limit and raw[value] != 0:
                 value += 1
             value += 1
             if limit - value >= 4:
-                extent = _int32(raw, value)
+                extent = int32_at(raw + value)
                 if 5 <= extent <= end - value:
                     position = value + extent
                     count += 1

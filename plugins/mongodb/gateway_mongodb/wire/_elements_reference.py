@@ -6,26 +6,22 @@ from struct import Struct
 from typing import Final
 
 from gateway.errors import RemoteProtocolError
+from gateway_mongodb.wire import types
 
 COMPILED = False
 
 _INT32: Final = Struct("<i")
 _MIN_DOCUMENT: Final = 5
-_FIXED: Final = {
-    0x01: 8,
-    0x06: 0,
-    0x07: 12,
-    0x08: 1,
-    0x09: 8,
-    0x0A: 0,
-    0x10: 4,
-    0x11: 8,
-    0x12: 8,
-    0x13: 16,
-    0xFF: 0,
-    0x7F: 0,
+_EXTRA: Final = {
+    types.STRING: 4,
+    types.CODE: 4,
+    types.SYMBOL: 4,
+    types.DOCUMENT: 0,
+    types.ARRAY: 0,
+    types.CODE_WITH_SCOPE: 0,
+    types.BINARY: 5,
+    types.DB_POINTER: 16,
 }
-_EXTRA: Final = {0x02: 4, 0x0D: 4, 0x0E: 4, 0x03: 0, 0x04: 0, 0x0F: 0, 0x05: 5, 0x0C: 16}
 """Bytes that a value has beyond what its length says, by type."""
 
 Element = tuple[int, bytes, int, int]
@@ -74,10 +70,10 @@ def _document_end(data: bytes, start: int, limit: int) -> int:
 
 
 def _value_end(data: bytes, kind: int, start: int, limit: int) -> int:
-    fixed = _FIXED.get(kind)
+    fixed = types.FIXED_SIZES.get(kind)
     if fixed is not None:
         after = start + fixed
-    elif kind == 0x0B:
+    elif kind == types.REGEX:
         after = data.find(b"\0", start, limit) + 1
         after = data.find(b"\0", after, limit) + 1 if after else 0
         if not after:
@@ -103,10 +99,10 @@ def element_size(data: bytes, position: int, end: int) -> int:
     if not value:
         return _undecided(data, end)
     kind = data[position]
-    fixed = _FIXED.get(kind)
+    fixed = types.FIXED_SIZES.get(kind)
     if fixed is not None:
         after = value + fixed
-    elif kind == 0x0B:
+    elif kind == types.REGEX:
         after = data.find(b"\0", value, limit) + 1
         after = data.find(b"\0", after, limit) + 1 if after else 0
         if not after:

@@ -15,6 +15,7 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from gateway.errors import RemoteProtocolError
+from gateway_mongodb.wire import types
 
 if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
     from gateway_mongodb.wire._elements_reference import COMPILED, count_elements, element_size, elements, skip_elements
@@ -51,8 +52,6 @@ INT32: Final = Struct("<i")
 INT64: Final = Struct("<q")
 DOUBLE: Final = Struct("<d")
 
-T_DOUBLE, T_STRING, T_DOCUMENT, T_ARRAY, T_BINARY = 0x01, 0x02, 0x03, 0x04, 0x05
-T_BOOLEAN, T_INT32, T_INT64 = 0x08, 0x10, 0x12
 MIN_DOCUMENT: Final = 5
 
 _OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
@@ -75,13 +74,13 @@ def document_size(data: bytes | memoryview, start: int, limit: int) -> int:
 
 def number(data: bytes, kind: int, start: int) -> int | None:
     """A number as an integer (truncated), None for anything else; booleans count."""
-    if kind == T_INT32:
+    if kind == types.INT32:
         return int(INT32.unpack_from(data, start)[0])
-    if kind == T_INT64:
+    if kind == types.INT64:
         return int(INT64.unpack_from(data, start)[0])
-    if kind == T_BOOLEAN:
+    if kind == types.BOOLEAN:
         return data[start]
-    if kind == T_DOUBLE:
+    if kind == types.DOUBLE:
         value: float = DOUBLE.unpack_from(data, start)[0]
         return int(value) if -(2.0**62) < value < 2.0**62 else None
     return None
@@ -89,7 +88,7 @@ def number(data: bytes, kind: int, start: int) -> int | None:
 
 def text(data: bytes, kind: int, start: int, end: int) -> str | None:
     """A string's value, None for anything else."""
-    return data[start + 4 : end - 1].decode("utf-8", "replace") if kind == T_STRING else None
+    return data[start + 4 : end - 1].decode("utf-8", "replace") if kind == types.STRING else None
 
 
 def decode(data: bytes) -> dict[str, Any]:

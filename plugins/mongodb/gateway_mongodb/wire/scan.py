@@ -8,12 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.errors import RemoteProtocolError
+from gateway_mongodb.wire import types
 from gateway_mongodb.wire.codec import (
-    T_ARRAY,
-    T_BINARY,
-    T_DOCUMENT,
-    T_INT64,
-    T_STRING,
     count_elements,
     elements,
     number,
@@ -119,7 +115,7 @@ def scan_command(body: bytes) -> CommandScan:
         if not scan.name:
             scan.name = name.decode("utf-8", "replace")
             scan.value_kind = kind
-            scan.value = text(body, kind, start, end) if kind == T_STRING else number(body, kind, start)
+            scan.value = text(body, kind, start, end) if kind == types.STRING else number(body, kind, start)
         elif name not in _TOLD:
             if (name.startswith(b"$") and name not in PASSED) or name in INTERNAL:
                 scan.forbidden = name.decode("utf-8", "replace")
@@ -145,11 +141,11 @@ def scan_command(body: bytes) -> CommandScan:
 
 def _session_id(body: bytes, kind: int, start: int) -> bytes | None:
     """The id in ``lsid``; None for anything but ``{id: UUID}``, such as one that names another user."""
-    if kind != T_DOCUMENT:
+    if kind != types.DOCUMENT:
         return None
     found: bytes | None = None
     for inner, name, at, end in elements(body, start, len(body)):
-        if name != b"id" or inner != T_BINARY or end - at != 21 or body[at + 4] != 4:
+        if name != b"id" or inner != types.BINARY or end - at != 21 or body[at + 4] != 4:
             return None
         found = body[at + 5 : end]
     return found
@@ -161,7 +157,7 @@ def scan_reply(body: bytes, begin: int = 0, *, count_rows: bool = True) -> Reply
     for kind, name, start, end in elements(body, begin, len(body)):
         if name == b"ok":
             scan.ok = number(body, kind, start) == 1
-        elif name == b"cursor" and kind == T_DOCUMENT:
+        elif name == b"cursor" and kind == types.DOCUMENT:
             _scan_cursor(scan, body, start, end)
         elif name == b"code":
             scan.code = number(body, kind, start) or 0
@@ -171,11 +167,11 @@ def scan_reply(body: bytes, begin: int = 0, *, count_rows: bool = True) -> Reply
             scan.has_write_errors = True
         elif name == b"topologyVersion":
             scan.topology_version = True
-        elif name == b"values" and kind == T_ARRAY:
+        elif name == b"values" and kind == types.ARRAY:
             scan.values = (start, end)
             if count_rows:
                 scan.rows = count_elements(body, start, end)
-        elif name == b"value" and kind == T_DOCUMENT:
+        elif name == b"value" and kind == types.DOCUMENT:
             scan.rows = 1
     if scan.batch is not None and count_rows:
         scan.rows = count_elements(body, *scan.batch)
@@ -184,9 +180,9 @@ def scan_reply(body: bytes, begin: int = 0, *, count_rows: bool = True) -> Reply
 
 def _scan_cursor(scan: ReplyScan, body: bytes, start: int, limit: int) -> None:
     for kind, name, at, end in elements(body, start, limit):
-        if name in (b"firstBatch", b"nextBatch") and kind == T_ARRAY:
+        if name in (b"firstBatch", b"nextBatch") and kind == types.ARRAY:
             scan.batch = (at, end)
-        elif name == b"id" and kind == T_INT64:
+        elif name == b"id" and kind == types.INT64:
             scan.cursor_id = number(body, kind, at)
             scan.cursor_id_at = at
         elif name == b"ns":

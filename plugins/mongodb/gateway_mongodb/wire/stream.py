@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import RemoteProtocolError
-from gateway_mongodb.wire.codec import INT32, MIN_DOCUMENT, T_ARRAY, T_DOCUMENT, element_size
+from gateway_mongodb.wire import types
+from gateway_mongodb.wire.codec import INT32, MIN_DOCUMENT, element_size
 from gateway_mongodb.wire.messages import BODY_AT
 
 Take = Callable[[bytes, int, int], tuple[int, int]]
@@ -173,9 +174,9 @@ class ReplyStream:
         """An element that is not a result: kept, or entered where the results are inside."""
         size, depth, kind = len(data), len(self._ends), data[position]
         value = data.find(b"\0", position + 1, min(end, size)) + 1
-        if value and kind in (T_DOCUMENT, T_ARRAY):
+        if value and kind in (types.DOCUMENT, types.ARRAY):
             name = data[position + 1 : value - 1]
-            if kind == T_ARRAY:
+            if kind == types.ARRAY:
                 inside = name in _BATCHES if depth == _IN_CURSOR else depth == _IN_BODY and name == b"values"
             else:
                 inside = depth == _IN_BODY and name == b"cursor"
@@ -183,7 +184,7 @@ class ReplyStream:
                 self._need = value + 4 - position
                 return position
             if inside:
-                return self._enter(data, position, value, end, results=kind == T_ARRAY)
+                return self._enter(data, position, value, end, results=kind == types.ARRAY)
         extent = element_size(data, position, end)
         if not extent or extent > size - position:
             self._need = extent or size - position + 1

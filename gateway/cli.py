@@ -9,7 +9,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -25,15 +24,12 @@ from gateway.client.connect_cli import connect
 from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
-from gateway.observability.logs import configure_logs
 from gateway.policy.cli import policy_app
 
 if TYPE_CHECKING:
     from gateway.config import Config
 
 # Commands import what they need when they run, so that `--help` and `audit tail` answer at once.
-
-_log = structlog.get_logger("querygate")
 
 app = typer.Typer(
     name="querygate",
@@ -124,14 +120,17 @@ def serve(
 
         querygate serve --control https://querygate.example.com
     """
+    import structlog
     import uvloop
 
+    from gateway.observability.logs import configure_logs
     from gateway.serving import run
 
     configure_logs(level=log_level.value)
+    log = structlog.get_logger("querygate")
     settings = _load(config) if control is None else _load_linked(config, control)
     for warning in settings.warnings:
-        _log.warning(warning)
+        log.warning(warning)
     raise typer.Exit(uvloop.run(run(config, settings)))
 
 

@@ -196,3 +196,10 @@ def test_the_designs_example_is_accepted_as_it_is_written(
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert _run(monkeypatch, "version") == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_a_command_loads_nothing_that_only_others_need() -> None:
+    unwanted = "{'fastapi', 'httpx2', 'pydantic', 'sqlglot', 'sqlmodel', 'structlog', 'uvloop'}"
+    script = f"import sys, gateway.cli; print(sorted({unwanted} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

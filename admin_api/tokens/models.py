@@ -9,7 +9,7 @@ from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
 from admin_api.db import Moment
-from gateway.policy.units import Duration
+from gateway.policy.fields import Duration
 
 MAX_TTL: Final = 366 * 86400.0
 

@@ -13,8 +13,8 @@ from pydantic import Field, StrictInt, StrictStr
 from gateway.config.secrets import Secret, SecretField, SecretSource
 from gateway.domain.approval import ApprovalRule
 from gateway.policy.documents import Document, Text
+from gateway.policy.fields import Duration
 from gateway.policy.problems import Location
-from gateway.policy.units import Duration
 
 
 class WebhookFormat(StrEnum):

@@ -26,7 +26,7 @@ from gateway.domain.literals import Literals
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.resource import UpstreamTlsMode
 from gateway.policy.documents import Document, PolicyDocument, Text
-from gateway.policy.units import Duration, Size
+from gateway.policy.fields import Duration, Size
 
 _RESOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -24,9 +24,9 @@ from gateway.domain.approval import GrantScope
 from gateway.domain.decision import Effect, Mode
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.statement import ACTION_GROUPS, Action, Predicate
+from gateway.policy.fields import Duration
 from gateway.policy.globs import has_wildcard, split_object_pattern
 from gateway.policy.problems import suggestion
-from gateway.policy.units import Duration
 
 
 class Document(BaseModel):

@@ -6,9 +6,6 @@ A bare number is refused for durations, since nobody can tell seconds from milli
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -56,19 +53,3 @@ def parse_size(value: object) -> int:
         if unit in _BYTES:
             return int(float(number) * _BYTES[unit])
     raise ValueError("not a size; write bytes or a number with KiB, MiB, GiB, kB, MB or GB, such as 64MiB")
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "description": "a number with ms, s, m, h or d", "examples": ["30s", "10m"]}),
-]
-"""Seconds, written as ``30s``."""
-
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": ["string", "integer"], "description": "bytes", "examples": ["64MiB", 4096]}),
-]
-"""Bytes, written as ``64MiB``."""

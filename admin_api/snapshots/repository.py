@@ -28,10 +28,6 @@ class SnapshotRepository:
         wanted = select(SnapshotRow).order_by(col(SnapshotRow.number).desc()).limit(1)
         return (await self._session.exec(wanted)).first()
 
-    async def newest_number(self) -> int:
-        """Its number; 0 where there is none."""
-        return (await self._session.exec(select(func.max(SnapshotRow.number)))).one() or 0
-
     async def find(self, number: int) -> SnapshotRow | None:
         """By number."""
         return (await self._session.exec(select(SnapshotRow).where(col(SnapshotRow.number) == number))).first()

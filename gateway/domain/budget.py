@@ -7,7 +7,6 @@ statements spend from, and each masking plan the meters for the cells that leave
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -79,6 +78,3 @@ class Allowance(Protocol):
 
     def exhausted(self) -> LimitExceeded:
         """What to tell the client when rows are held back."""
-
-
-NO_METERS: Sequence[CellMeter] = ()

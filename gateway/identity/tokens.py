@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Final
 
-from gateway.domain.identity import AccessToken, Login, ScramVerifier
+from gateway.domain.identity import AccessToken, ScramVerifier
 from gateway.domain.principal import Principal
 from gateway.identity.scram import DEFAULT_ITERATIONS, derive_verifier, hmac_sha256
 from gateway.identity.sha2 import sha2_verifier
@@ -55,8 +55,3 @@ def access_token(
     """The kept form of a token whose secret is at hand, such as one from the configuration."""
     scram = token_verifier(secret, install_secret=install_secret, name=principal.name)
     return AccessToken(identifier, principal, scram, resources, expires_at, sha2_verifier(secret.encode()))
-
-
-def unknown_login(install_secret: bytes, name: str, *, password: bool = False) -> Login:
-    """A login that nothing opens, and that looks like any other."""
-    return Login(scram_salt(install_secret, name), DEFAULT_ITERATIONS, (), password)

@@ -121,11 +121,6 @@ class LabelIndex:
             if _compiled(item.table_regex()).fullmatch(name) is not None
         )
 
-    def unmatched(self, columns: Iterable[ColumnRef]) -> tuple[Classification, ...]:
-        """Classifications that no column of a catalog matches: probably misspelt, so that nothing is protected."""
-        known = tuple(columns)
-        return tuple(item for item in self.classifications if not any(map(item.covers, known)))
-
 
 def _text(column: ColumnRef) -> str:
     return f"{column.schema}\0{column.table}\0{column.column}"

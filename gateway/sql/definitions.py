@@ -17,7 +17,6 @@ Found = tuple[StatementFacts, bool]
 _NOISE = frozenset(
     "or replace global local temp temporary unlogged unique recursive constraint trusted procedural".split()
 )
-_RELATION_WORDS = frozenset({"table", "view", "index", "sequence"})
 _ROLE_WORDS = frozenset({"role", "user", "group", "owned"})
 _CODE_WORDS = frozenset(
     """function procedure routine aggregate operator cast trigger event rule policy extension language transform

@@ -68,5 +68,3 @@ LEAKY_COLUMNS: Final = frozenset(
     }
 )
 """Columns of harmless relations that show statements of others."""
-
-SHOWN_PROCESSES: Final = ("Id", "User", "Host", "db", "Command", "Time", "State", "Info")

@@ -39,7 +39,6 @@ _OPAQUE: Final = frozenset(
     $operationMetrics""".split()
 )
 """Stages that show what other people did, or values from places that are not known here."""
-WRITING: Final = frozenset({"$out", "$merge"})
 
 
 def run_pipeline(pipeline: Any, scope: Scope) -> AbstractValue:

@@ -25,7 +25,6 @@ _SPECIAL: Final = {
     _PLUS_INFINITY: Decimal("Infinity"),
     _MINUS_INFINITY: Decimal("-Infinity"),
 }
-_MAX_SCALE: Final = 0x3FFF
 
 
 def integer_from_text(text: str) -> int:

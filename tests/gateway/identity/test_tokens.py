@@ -13,7 +13,6 @@ from gateway.identity.tokens import (
     new_token_id,
     scram_salt,
     token_verifier,
-    unknown_login,
 )
 
 INSTALL = b"i" * 32
@@ -45,12 +44,6 @@ def test_salts_differ_by_name_and_by_installation():
     salts = {scram_salt(INSTALL, "ana"), scram_salt(INSTALL, "ben"), scram_salt(b"j" * 32, "ana")}
     assert len(salts) == 3
     assert {len(salt) for salt in salts} == {16}
-
-
-def test_an_unknown_name_looks_like_a_known_one():
-    known = access_token("t", ANA, "one", install_secret=INSTALL)
-    unknown = unknown_login(INSTALL, ANA.name)
-    assert (unknown.salt, unknown.iterations, unknown.tokens) == (known.scram.salt, known.scram.iterations, ())
 
 
 def test_a_token_does_not_show_its_verifier():

@@ -59,7 +59,6 @@ REPLICATION: Final = frozenset(
 LAST_PREPARED: Final = 0xFFFFFFFF
 """MariaDB: the statement that was prepared last, for clients that do not wait for its number."""
 
-READ_ONLY_CURSOR: Final = 1
 PARAMETER_COUNT: Final = 8
 """Flag of COM_STMT_EXECUTE: a parameter count (and query attributes) follows."""
 

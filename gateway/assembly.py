@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.acquaintance import MEETING_SECONDS, Acquaintance
 from gateway.approvals.desk import Desk
@@ -23,13 +23,11 @@ from gateway.audit.shipping.shipper import Shipper
 from gateway.audit.sinks import BuiltinSinks, attach_sinks
 from gateway.audit.witness import witnesses
 from gateway.chain import Chain, Durability
-from gateway.config import AuditSettings, Config, Secret, TlsMode
+from gateway.config import Config, Secret, TlsMode
 from gateway.config import Durability as When
 from gateway.control.desk import LinkedDesk
 from gateway.control.line import Line
 from gateway.databases import Databases
-from gateway.domain.identity import AccessToken
-from gateway.domain.masking import MaskingFunction, MaskSpec
 from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.statement import ColumnRef
@@ -39,12 +37,11 @@ from gateway.guardrails.budgets import Budgets
 from gateway.guardrails.policies import PolicyGuardrail
 from gateway.identity.certificates import ensure_certificate, load_certificate_der
 from gateway.identity.files import INSTALL_KEY, load_or_create_secret
-from gateway.identity.jwks import FixedKeys, KeySet
-from gateway.identity.jwt import BearerProvider, BearerVerifier, issuer_for
+from gateway.identity.jwt import BearerProvider, issuer_for
 from gateway.identity.provider import AccessTokenProvider
 from gateway.identity.store import TOKENS, TokenStore
-from gateway.identity.tokens import access_token
 from gateway.identity.upstream import ConfiguredCredentials
+from gateway.live import Live, Prepared
 from gateway.masking.functions import BuiltinMaskingFunctions, MaskingFunctions
 from gateway.masking.keys import KEY_SIZE, MaskingKeys, load_or_create_key
 from gateway.masking.plan import MaskPlanner
@@ -54,7 +51,6 @@ from gateway.plugin.dispatch import Dispatcher
 from gateway.plugin.load import LoadedPlugins, available, load_plugins
 from gateway.policy.classify import ConfiguredClassifier
 from gateway.policy.enforceability import check_enforceable
-from gateway.policy.paths import LabelledPath
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import CatalogView, ProtocolAdapter
 from gateway.server.gateway import Gateway, ServerSettings
@@ -77,70 +73,6 @@ class _NoAudit:
     reason = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A configuration made ready to decide by: everything that takes time is done, and nothing is in force yet."""
-
-    config: Config
-    snapshot: Snapshot
-    tokens: Mapping[str, tuple[AccessToken, ...]]
-    verifiers: tuple[BearerVerifier, ...]
-
-
-class _Live:
-    """What plugins ask for at call time: it changes with the configuration, or is made after them."""
-
-    def __init__(self, config: Config, secret: bytes) -> None:
-        self._secret = secret
-        self.databases: Databases | None = None
-        self.masking: MaskingFunctions | None = None
-        self.audit = config.audit
-        self.use(self.prepare(config))
-
-    def prepare(self, config: Config) -> Prepared:
-        """What can be worked out beside everything else, in any thread."""
-        return Prepared(
-            config, Snapshot.from_config(config), _configured_tokens(config, self._secret), _verifiers(config)
-        )
-
-    def use(self, prepared: Prepared) -> None:
-        config = prepared.config
-        self.snapshot = prepared.snapshot
-        self.tokens = prepared.tokens
-        self.credentials = config.credentials
-        self.audit = _audit_choices(self.audit, config.audit)
-        self.bearers = config.bearers
-        self.verifiers = prepared.verifiers
-
-    def asks_for_password(self, user: str) -> bool:
-        """Whether the user comes with a bearer token, and is therefore asked for a clear password inside TLS."""
-        return user in self.bearers or any(verifier.covers(user) for verifier in self.verifiers)
-
-    def current(self) -> Snapshot:
-        return self.snapshot
-
-    def principals(self) -> Mapping[str, Principal]:
-        return self.snapshot.principals
-
-    def upstream_credentials(self) -> Mapping[str, UpstreamCredentials]:
-        return self.credentials
-
-    def labels_of(self, resource: Resource, column: ColumnRef) -> frozenset[str]:
-        if self.databases is None:
-            raise ConfigurationError("labels were asked for before anything was classified")
-        return self.databases.labels_of(resource, column)
-
-    def paths_of(self, resource: Resource, schema: str, table: str) -> tuple[LabelledPath, ...]:
-        if self.databases is None:
-            raise ConfigurationError("labelled paths were asked for before anything was classified")
-        return self.databases.paths_of(resource, schema, table)
-
-    def masking_function(self, spec: MaskSpec) -> MaskingFunction:
-        if self.masking is None:
-            raise ConfigurationError("a masking function was asked for before any was registered")
-        return self.masking(spec)
-
-
 @dataclass(slots=True, eq=False)
 class Assembly:
     """Everything that ``querygate serve`` runs."""
@@ -159,7 +91,7 @@ class Assembly:
     linked: LinkedDesk | None
     """Where sessions wait instead, if this gateway is linked to a control plane. Start and stop it with the desk."""
     acquaintance: Acquaintance
-    _live: _Live
+    _live: Live
 
     async def meet_databases(self) -> None:
         """Meet the databases that speak first, for at most ``MEETING_SECONDS``; those that are late, later."""
@@ -200,7 +132,7 @@ class Inspection:
 
 def inspect(config: Config, *, clock: Callable[[], float] = time.monotonic) -> Inspection:
     """The chain that ``assemble`` builds, to be asked and not to serve by. Raises ``ConfigurationError``."""
-    live = _Live(config, bytes(32))
+    live = Live(config, bytes(32))
     plugins = load_plugins(enabled_plugins(config), _deciding(live), {})
     components = collect(plugins.manager)
     # Nothing is masked with it: keys of one's own would only be left behind.
@@ -230,7 +162,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
     keys = load_or_create_key(config.data_dir / "masking.key")
     secret = load_or_create_secret(config.data_dir / INSTALL_KEY)
     approvals_key = load_or_create_secret(config.data_dir / APPROVALS_KEY)
-    live = _Live(config, secret)
+    live = Live(config, secret)
     identity = AccessTokenProvider(
         principals=live.principals,
         configured=lambda: live.tokens,
@@ -338,7 +270,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
     )
 
 
-def _deciding(live: _Live) -> dict[str, object]:
+def _deciding(live: Live) -> dict[str, object]:
     """The built-in plugins that decide, in order."""
     return {
         "builtin-masking-functions": BuiltinMaskingFunctions(),
@@ -357,7 +289,7 @@ def _own_credentials(dispatcher: Dispatcher) -> Callable[[Resource], Awaitable[U
 
 
 def _databases(
-    live: _Live,
+    live: Live,
     components: Components,
     dispatcher: Dispatcher,
     upstreams: Upstreams,
@@ -391,7 +323,7 @@ def check(config: Config) -> LoadedPlugins:
 
     Raises ``ConfigurationError``.
     """
-    live = _Live(config, bytes(32))
+    live = Live(config, bytes(32))
     plugins = load_plugins(
         enabled_plugins(config),
         {
@@ -406,50 +338,6 @@ def check(config: Config) -> LoadedPlugins:
     _check(live.snapshot, components)
     _endpoints(config, components)
     return plugins
-
-
-def _audit_choices(started: AuditSettings, now: AuditSettings) -> AuditSettings:
-    """What resources say of their own audit changes with them; the section ``audit`` stays as it was at the start."""
-    return replace(
-        started, durability_by_resource=now.durability_by_resource, literals_by_resource=now.literals_by_resource
-    )
-
-
-def _configured_tokens(config: Config, secret: bytes) -> dict[str, tuple[AccessToken, ...]]:
-    """Tokens from the configuration, in the form in which they are kept."""
-    tokens: dict[str, tuple[AccessToken, ...]] = {}
-    for index, setting in enumerate(config.tokens):
-        principal = setting.principal
-        identifier = setting.id or f"config-{index}"
-        if setting.scram is not None:
-            token = AccessToken(identifier, principal, setting.scram, setting.resources, setting.expires_at)
-        elif setting.secret is not None:
-            token = access_token(
-                identifier,
-                principal,
-                setting.secret.reveal(),
-                install_secret=secret,
-                resources=setting.resources,
-                expires_at=setting.expires_at,
-            )
-        else:
-            continue
-        tokens[principal.name] = (*tokens.get(principal.name, ()), token)
-    return tokens
-
-
-def _verifiers(config: Config) -> tuple[BearerVerifier, ...]:
-    """For the JWTs of the issuers that the configuration names. Keys in files are followed."""
-    return tuple(
-        BearerVerifier(
-            issuer,
-            FixedKeys(issuer.keys) if issuer.jwks is None else KeySet(issuer.jwks),
-            clock=time.time,
-            leeway=issuer.leeway,
-            for_people=issuer.for_people,
-        )
-        for issuer in config.jwt
-    )
 
 
 def _check(snapshot: Snapshot, components: Components) -> None:

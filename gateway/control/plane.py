@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from gateway.approvals.desk import Desk
-from gateway.assembly import Assembly, Prepared, shipped_sinks
+from gateway.assembly import Assembly, shipped_sinks
 from gateway.audit.log import AuditLog
 from gateway.audit.shipping.cursor import FOLDER, Cursor, Progress
 from gateway.config import Config, TlsMode
@@ -23,6 +23,7 @@ from gateway.control.document import SnapshotDocument
 from gateway.control.port import Counters, Health, LiveSession, SessionFilter, SinkState, SnapshotInfo
 from gateway.control.sealing import Sealer
 from gateway.errors import AuditError, ConfigurationError
+from gateway.live import Prepared
 from gateway.observability.metrics import StatementMetrics
 from gateway.plugin.load import PluginInfo
 from gateway.server.session import Session

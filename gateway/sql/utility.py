@@ -48,7 +48,8 @@ def _head(tokens: Sequence[Token]) -> str:
     return "select"
 
 
-def _plain(kind: str, *actions: Action, detail: str = "", effects: Iterable[SessionEffect] = ()) -> Found:
+def plain(kind: str, *actions: Action, detail: str = "", effects: Iterable[SessionEffect] = ()) -> Found:
+    """A statement that reads nothing."""
     facts = StatementFacts(kind=kind, actions=frozenset(actions), detail=detail, session_effects=frozenset(effects))
     return facts, True
 
@@ -87,13 +88,13 @@ def _set(reader: Reader) -> Found:
         if name in ("transaction", "transaction_isolation", "session_characteristics", "constraints")
         else Action.SET
     )
-    return _plain("set", action, detail=name, effects=setting_effects(name))
+    return plain("set", action, detail=name, effects=setting_effects(name))
 
 
 def _reset(reader: Reader) -> Found:
     reader.next()
     name = _setting_name(reader)
-    return _plain("reset", Action.SET, detail=name, effects=setting_effects(name))
+    return plain("reset", Action.SET, detail=name, effects=setting_effects(name))
 
 
 def _show(reader: Reader) -> Found:
@@ -122,7 +123,7 @@ def _discard(reader: Reader) -> Found:
         "temp": frozenset({SessionEffect.TEMPORARY_OBJECTS}),
         "temporary": frozenset({SessionEffect.TEMPORARY_OBJECTS}),
     }.get(what, _EVERY_EFFECT - {SessionEffect.CATALOG})
-    return _plain("discard", Action.SET, detail=what, effects=effects)
+    return plain("discard", Action.SET, detail=what, effects=effects)
 
 
 def _transaction(reader: Reader) -> Found:
@@ -133,13 +134,13 @@ def _transaction(reader: Reader) -> Found:
         kind = "commit"
     elif kind == "abort":
         kind = "rollback"
-    return _plain(kind, Action.TRANSACTION)
+    return plain(kind, Action.TRANSACTION)
 
 
 def _notify(reader: Reader) -> Found:
     kind = reader.word()
     reader.next()
-    return _plain(kind, Action.NOTIFY, detail=".".join(reader.name()))
+    return plain(kind, Action.NOTIFY, detail=".".join(reader.name()))
 
 
 # --- prepared statements and cursors ----------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def _notify(reader: Reader) -> Found:
 def _prepare(reader: Reader) -> Found:
     reader.next()
     if reader.take("transaction"):
-        return _plain("prepare_transaction", Action.TRANSACTION)
+        return plain("prepare_transaction", Action.TRANSACTION)
     name = reader.one_name()
     reader.skip_group()
     if not name or not reader.take("as"):
@@ -178,7 +179,7 @@ def _deallocate(reader: Reader) -> Found:
         reader.take("prepare")
     everything = reader.at_word("all")
     name = "all" if everything else reader.one_name()
-    return _plain("deallocate", Action.PREPARE, detail=name, effects=[SessionEffect.PREPARED_STATEMENTS])
+    return plain("deallocate", Action.PREPARE, detail=name, effects=[SessionEffect.PREPARED_STATEMENTS])
 
 
 def _declare(reader: Reader) -> Found:

@@ -114,13 +114,6 @@ def _collate(writer: Writer) -> bool:
     return True
 
 
-def _escape(writer: Writer) -> bool:
-    if writer.operand and writer.tokens[writer.at + 1].kind in (Kind.STRING, Kind.PARAMETER):
-        writer.at += 2
-        return True
-    return False
-
-
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
@@ -573,7 +566,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "member": _member,
     "binary": _binary,
     "collate": _collate,
-    "escape": _escape,
+    "escape": rewrite_expressions.HANDLERS["escape"],
     "is": rewrite_expressions.HANDLERS["is"],
     **dict.fromkeys(("cast", "convert"), _cast),
     "char": _cut("using"),

@@ -5,11 +5,11 @@ A list of what is known: a statement that is not on it is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from gateway.domain.statement import Action, ObjectRef, OutputColumn, SessionEffect, StatementFacts
+from gateway.domain.statement import Action, ObjectRef, OutputColumn, SessionEffect
 from gateway.sql.catalog import Catalog
 from gateway.sql.dialect import Found
 from gateway.sql.facts import collect, unknown
@@ -23,6 +23,7 @@ from gateway.sql.mysql.walk import MySqlWalk
 from gateway.sql.mysql.writes import WRITE_WORDS, comma_separated, write_facts
 from gateway.sql.rebuilt import Unsupported
 from gateway.sql.state import MySqlResolution
+from gateway.sql.utility import plain
 
 
 def statement_facts(tokens: Sequence[Token], state: MySqlResolution, catalog: Catalog | None) -> Found:
@@ -69,12 +70,6 @@ def _writes_behind_with(tokens: Sequence[Token]) -> bool:
             if value in ("select", "values", "table"):
                 return False
     return False
-
-
-def plain(kind: str, *actions: Action, detail: str = "", effects: Iterable[SessionEffect] = ()) -> Found:
-    """A statement that reads nothing."""
-    facts = StatementFacts(kind=kind, actions=frozenset(actions), detail=detail, session_effects=frozenset(effects))
-    return facts, True
 
 
 def _simple(kind: str, *actions: Action, reason: str = "") -> Callable[[MySqlReader], Found]:

@@ -43,8 +43,9 @@ class MySqlDefinitions:
 
     def select(self, expression: str, relation: Relation) -> str:
         """A query for an expression over a relation's columns."""
-        return f"SELECT ({expression}) FROM {_quoted(relation.schema)}.{_quoted(relation.name)}"  # noqa: S608 - never run
+        return f"SELECT ({expression}) FROM {quoted(relation.schema)}.{quoted(relation.name)}"  # noqa: S608 - never run
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name in backticks."""
     return "`" + name.replace("`", "``") + "`"

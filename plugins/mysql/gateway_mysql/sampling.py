@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.protocol.optional import MAX_SAMPLE_CHARACTERS, ColumnSort, SampledColumn, SampledTable, SampleSeen
 from gateway.sql.mysql.system import SYSTEM_SCHEMAS
+from gateway.sql.mysql.views import quoted
 from gateway_mysql.wire.capabilities import Capability
 from gateway_mysql.wire.upstream import Row, UpstreamRefused, run_queries
 
@@ -91,12 +92,8 @@ def _sample(table: _Table, rows: int, capabilities: Capability) -> Generator[byt
 
 
 def _query(table: _Table, shown: Sequence[SampledColumn], rows: int) -> str:
-    columns = ", ".join(f"LEFT(CAST({_quoted(column.name)} AS CHAR), {MAX_SAMPLE_CHARACTERS})" for column in shown)
-    return f"SELECT {columns} FROM {_quoted(table.schema)}.{_quoted(table.name)} LIMIT {rows}"  # noqa: S608 - quoted
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+    columns = ", ".join(f"LEFT(CAST({quoted(column.name)} AS CHAR), {MAX_SAMPLE_CHARACTERS})" for column in shown)
+    return f"SELECT {columns} FROM {quoted(table.schema)}.{quoted(table.name)} LIMIT {rows}"  # noqa: S608 - quoted
 
 
 def _tables(rows: Sequence[Row]) -> list[_Table]:

@@ -16,6 +16,7 @@ from gateway.domain.resource import UpstreamCredentials
 from gateway.errors import UpstreamError, UpstreamUnavailable
 from gateway.protocol.adapter import UpstreamHandle
 from gateway.protocol.optional import MAX_SAMPLE_CHARACTERS, ColumnSort, SampledColumn, SampledTable, SampleSeen
+from gateway.sql.rebuilt import quote
 from gateway_postgres.wire.backend import DataRow, ErrorResponse, ReadyForQuery
 from gateway_postgres.wire.framing import FrameBuffer
 from gateway_postgres.wire.frontend import Query
@@ -130,20 +131,16 @@ def _sample(buffer: FrameBuffer, table: _Table, rows: int) -> Generator[bytes, b
 def _queries(table: _Table, shown: Sequence[SampledColumn], rows: int) -> list[str]:
     """What to ask for, in order, until there is an answer with rows."""
     columns = ", ".join(
-        f"pg_catalog.left({_quoted(column.name)}::pg_catalog.text, {MAX_SAMPLE_CHARACTERS})" for column in shown
+        f"pg_catalog.left({quote(column.name)}::pg_catalog.text, {MAX_SAMPLE_CHARACTERS})" for column in shown
     )
     # ONLY, since tables that inherit are read on their own; what a partitioned table holds is in its partitions.
-    source = f"{'' if table.kind == 'p' else 'ONLY '}{_quoted(table.schema)}.{_quoted(table.name)}"
+    source = f"{'' if table.kind == 'p' else 'ONLY '}{quote(table.schema)}.{quote(table.name)}"
     whole = f"SELECT {columns} FROM {source} LIMIT {rows}"  # noqa: S608 - names of the catalog, quoted
     if table.kind == "f" or table.estimate <= _SPARSE * rows:
         return [whole]
     percent = max(100 * _MARGIN * rows / table.estimate, 1e-6)
     sparse = f"SELECT {columns} FROM {source} TABLESAMPLE SYSTEM ({percent:.6f}) LIMIT {rows}"  # noqa: S608
     return [sparse, whole]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _tables(rows: Sequence[Row]) -> list[_Table]:

@@ -48,7 +48,7 @@ def admin_fields(record: AdminRecord, gateway_name: str) -> dict[str, object]:
                 type_id=2 if record.admin else 0,
                 groups=[NamedForm(name=role) for role in record.roles],
             ),
-            session={"uid": record.session},
+            session={"uid": record.session} if record.session else {},
             app_name=record.user_agent,
         ),
         "src_endpoint": client_endpoint(record.client_address),

@@ -44,10 +44,11 @@ class _Metadata(msgspec.Struct, omit_defaults=True):
     labels: tuple[str, ...] = ()
 
 
-class _QueryInfo(msgspec.Struct):
+class _QueryInfo(msgspec.Struct, omit_defaults=True):
     query_string: str
-    uid: str
     bytes: int
+    uid: str = ""
+    """Left out for a text that cannot be read, which has no fingerprint."""
 
 
 class _Head(msgspec.Struct, omit_defaults=True):
@@ -66,6 +67,7 @@ class _Head(msgspec.Struct, omit_defaults=True):
 class _Counts(msgspec.Struct, omit_defaults=True):
     duration_us: int
     rows: int = 0
+    text_bytes: int = 0
     masked_cells: int = 0
     masked_by_label: dict[str, int] | None = None
     parameters: int = 0
@@ -100,7 +102,7 @@ def expand_execution(
     )
     if cut is not None:
         metadata.is_truncated = True
-        metadata.untruncated_size = cut.size
+        metadata.untruncated_size = -(-cut.size // 1024)  # OCSF counts the event's kilobytes: nearly all are the text's
         metadata.labels = (f"text_sha256:{cut.sha256}",)
     head = _Head(
         metadata,
@@ -111,13 +113,14 @@ def expand_execution(
         "intent" if execution.intent else execution.outcome.value,
         action,
         disposition,
-        _QueryInfo(text, fingerprint, execution.bytes),
+        _QueryInfo(text, execution.bytes, fingerprint),
         execution.code,
     )
     values = execution.values if isinstance(execution.values, tuple) else ()
     counts = _Counts(
         execution.us,
         execution.rows,
+        0 if cut is None else cut.size,
         execution.masked,
         execution.by_label,
         execution.parameters,

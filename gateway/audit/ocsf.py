@@ -52,7 +52,7 @@ class ActorForm(msgspec.Struct, frozen=True, omit_defaults=True):
     """OCSF ``actor``."""
 
     user: UserForm
-    session: dict[str, str]
+    session: dict[str, str] = {}
     app_name: str = ""
 
 
@@ -67,11 +67,11 @@ class EndpointForm(msgspec.Struct, frozen=True, omit_defaults=True):
     zone: str = ""
 
 
-class DatabaseForm(msgspec.Struct, frozen=True):
+class DatabaseForm(msgspec.Struct, frozen=True, omit_defaults=True):
     """OCSF ``database``. ``type_id``: 1 relational, 6 NoSQL."""
 
-    name: str
     type_id: int
+    name: str = ""
 
 
 class WhoForm(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,6 +32,14 @@ class DeliveryRefused(AuditError):
         self.content = content
 
 
+class DeliveryDeferred(AuditError):
+    """The receiver said when to come again: ``seconds`` from now, not earlier."""
+
+    def __init__(self, detail: str, *, seconds: float) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+
 class AuditSink(Protocol):
     """One place that copies go to. Made once at start, used by one thread only."""
 
@@ -45,8 +53,8 @@ class AuditSink(Protocol):
     def write(self, lines: Sequence[bytes]) -> None:
         """Take lines, each with its line feed. Any exception means that none of them counts as taken.
 
-        ``DeliveryRefused`` says that trying again will not help by itself; of a batch that is refused for its content
-        a spooled sink is given smaller and smaller parts.
+        ``DeliveryDeferred`` says when to try again, ``DeliveryRefused`` that trying again will not help by itself; of a
+        batch that is refused for its content a spooled sink is given smaller and smaller parts.
         """
 
     def close(self) -> None:

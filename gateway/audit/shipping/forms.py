@@ -14,6 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.audit.redact import redact_text
+from gateway.domain.literals import Literals
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -26,6 +29,8 @@ _LOG_AUDIT: Final = 13
 """Syslog facility "log audit" (RFC 5424, 6.2.1)."""
 _SYSTEMS: Final = {"postgres": "postgresql", "mysql": "mysql", "mongodb": "mongodb"}
 _CLIENT: Final = 3
+_LONGEST_TEXT: Final = 16 * 1024
+"""Characters of a text that goes into a span: more is in the log, by the span's fingerprint."""
 _ERROR: Final = 2
 
 
@@ -129,7 +134,7 @@ def otlp_traces(lines: Iterable[bytes], place: Place, *, attributes: Mapping[str
                 "kind": _CLIENT,
                 "startTimeUnixNano": str(start),
                 "endTimeUnixNano": str(start + duration),
-                "attributes": _attributes(event),
+                "attributes": _attributes(event, {"db.query.text": _query_text(event)}),
                 "status": {"code": _ERROR, "message": event.get("status_detail", "")} if status == _ERROR else {},
             }
         )
@@ -150,30 +155,39 @@ def syslog(line: bytes, place: Place, process: int) -> bytes:
     return b"%d %b" % (len(message), message)
 
 
-def _attributes(event: Event) -> list[dict[str, object]]:
+def _attributes(event: Event, more: Mapping[str, object] | None = None) -> list[dict[str, object]]:
     """OpenTelemetry's names ("Semantic conventions for database client calls") for what an event knows."""
     query, database = event.get("query_info", {}), event.get("database", {})
     user = event.get("actor", {}).get("user", {})
     unmapped = event.get("unmapped", {})
     acts_for = [person.get("name", "") for person in unmapped.get("session", {}).get("acts_for", [])]
     protocol = _protocol(event)
+    server, client = event.get("dst_endpoint", {}), event.get("src_endpoint", {})
+    failed = event.get("status_id") == _ERROR
     found: dict[str, object] = {
         "event.name": event["metadata"].get("event_code"),
         "db.system.name": _SYSTEMS.get(protocol, protocol),
         "db.namespace": database.get("name"),
+        "db.operation.name": _operation(event),
+        "db.collection.name": _collection(event),
         "db.query.summary": _summary(event),
         "db.response.status_code": event.get("status_code"),
         "db.response.returned_rows": unmapped.get("rows"),
-        "server.address": _resource(event),
-        "client.address": event.get("src_endpoint", {}).get("ip"),
+        "error.type": (event.get("status_code") or event.get("status_detail")) if failed else None,
+        "server.address": server.get("hostname"),
+        "server.port": server.get("port"),
+        "client.address": client.get("ip"),
+        "client.port": client.get("port"),
         "user.name": user.get("name"),
         "session.id": event.get("actor", {}).get("session", {}).get("uid"),
+        "querygate.resource": _resource(event),
         "querygate.acts_for": ",".join(acts_for),
         "querygate.outcome": event.get("status_detail"),
         "querygate.policy": event.get("policy", {}).get("name"),
         "querygate.masked_cells": unmapped.get("masked_cells"),
         "querygate.masked_labels": ",".join(sorted(unmapped.get("masked_by_label", ()))),
         "querygate.fingerprint": query.get("uid"),
+        **(more or {}),
     }
     return [{"key": key, "value": _any_value(value)} for key, value in found.items() if value not in (None, "")]
 
@@ -196,6 +210,30 @@ def _summary(event: Event) -> str:
         target = named[0] if named and isinstance(named[0], str) else ""
         words.append(f"{str(facts.get('kind', '')).upper()} {target}".strip())
     return "; ".join(word for word in words if word)[:255]
+
+
+def _operation(event: Event) -> str:
+    """What the only statement of a text is called in its language; a text of several has no such name."""
+    statements = event.get("unmapped", {}).get("statements") or []
+    kind = str(statements[0].get("kind", "")) if len(statements) == 1 else ""
+    return kind if _protocol(event) == "mongodb" else kind.upper()
+
+
+def _collection(event: Event) -> str:
+    """The table or collection, where the text has to do with a single one."""
+    statements = event.get("unmapped", {}).get("statements") or []
+    named = {str(name) for facts in statements for part in ("reads", "writes") for name in facts.get(part) or ()}
+    return named.pop() if len(named) == 1 else ""
+
+
+def _query_text(event: Event) -> str:
+    """The text without its literals, as the conventions ask for; nothing where that is not certain, or not SQL."""
+    text = str(event.get("query_info", {}).get("query_string", ""))
+    if not text or len(text) > _LONGEST_TEXT or _protocol(event) == "mongodb":
+        return ""
+    # Double quotes hold values in MySQL: what stands in them counts as a literal.
+    sanitised = redact_text(text, Literals.DROP)
+    return "" if sanitised.endswith("withheld]") else sanitised
 
 
 def _protocol(event: Event) -> str:

@@ -11,9 +11,12 @@ import gzip
 import json
 import socket
 import ssl
+import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,7 +25,8 @@ from typing_extensions import override
 from gateway.audit.shipping import forms
 from gateway.audit.shipping.forms import Place
 from gateway.audit.shipping.options import Options
-from gateway.audit.sinks import DeliveryRefused
+from gateway.audit.shipping.shorten import shortened
+from gateway.audit.sinks import DeliveryDeferred, DeliveryRefused
 from gateway.errors import AuditError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,15 +36,24 @@ _CONTENT: Final = frozenset({400, 413, 415, 422})
 """Statuses by which a receiver refuses what it was sent."""
 _PATIENCE: Final = frozenset({408, 423, 425, 429})
 """Statuses of 4xx that say: later."""
+_ANSWER: Final = 64 * 1024
+"""Bytes of an answer that are read."""
+LEAST_EVENT: Final = 2048
+"""Bytes that an event needs to say anything."""
 _SHOWN: Final = 200
 """Characters of a receiver's complaint that are told."""
 
 
 class HttpSink:
-    """What all of them share. Options: ``url``, ``headers``, ``timeout``, ``ca``, ``gzip``, ``service``."""
+    """What all of them share.
+
+    Options: ``url``, ``headers``, ``timeout``, ``ca``, ``gzip``, ``max_event``, ``service``.
+    """
 
     spooled: ClassVar[bool] = True
     content_type: ClassVar[str] = "application/json"
+    most: ClassVar[int] = 1 << 20
+    """Bytes of an event that the receiver takes as a rule; ``max_event`` says otherwise."""
 
     def __init__(self, options: Options) -> None:
         self._url = self.address(options.url("url"))
@@ -49,9 +62,12 @@ class HttpSink:
         self._place = Place(socket.gethostname(), options.text("service", "querygate"))
         self._timeout = options.seconds("timeout", 10.0)
         self._ca = options.path("ca")
+        self._most = options.size("max_event", self.most, least=LEAST_EVENT)
         self.configure(options)
         options.done()
-        self._headers = {"Content-Type": self.content_type} | self.credentials() | headers
+        # Answers are read as they come: none may grow while it is unpacked.
+        own = {"Content-Type": self.content_type, "Accept-Encoding": "identity"}
+        self._headers = own | self.credentials() | headers
         if self._gzip:
             self._headers["Content-Encoding"] = "gzip"
         self._client: httpx2.Client | None = None
@@ -80,25 +96,44 @@ class HttpSink:
         """Post a batch. Raises ``AuditError`` where it did not arrive."""
         import httpx2
 
-        body = self.body(lines)
+        body = self.body([shortened(line, self._most) for line in lines])
         if body is None:
             return
-        if self._client is None:
-            context = ssl.create_default_context(cafile=None if self._ca is None else str(self._ca))
-            self._client = httpx2.Client(timeout=self._timeout, verify=context, follow_redirects=False)
         try:
+            if self._client is None:
+                self._client = httpx2.Client(timeout=self._timeout, verify=self._context(), follow_redirects=False)
             content = gzip.compress(body, 1) if self._gzip else body
-            answer = self._client.post(self._url, content=content, headers=self._headers)
+            with self._client.stream("POST", self._url, content=content, headers=self._headers) as answer:
+                status, later = answer.status_code, answer.headers.get("Retry-After", "")
+                told = self._read(answer.iter_raw(), httpx2)
         except httpx2.HTTPError as error:
             raise AuditError(f"{self._where}: {type(error).__name__}: {error}") from error
-        status = answer.status_code
         if not 200 <= status < 300:
-            problem = f"{self._where}: status {status}: {_told(answer.text)}"
-            if not 300 <= status < 500 or status in _PATIENCE:
-                raise AuditError(problem)
-            raise DeliveryRefused(problem, content=status in _CONTENT)
-        if complaint := self.complaint(answer.content):
+            problem = f"{self._where}: status {status}: {_told(told.decode(errors='replace'))}"
+            if 300 <= status < 500 and status not in _PATIENCE:
+                raise DeliveryRefused(problem, content=status in _CONTENT)
+            if (seconds := _deferral(later, time.time())) > 0:
+                raise DeliveryDeferred(problem, seconds=seconds)
+            raise AuditError(problem)
+        if complaint := self.complaint(told):
             raise DeliveryRefused(f"{self._where}: {_told(complaint)}", content=True)
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=None if self._ca is None else str(self._ca))
+        except OSError as error:  # which does not say which file
+            raise AuditError(f"{self._where}: ca {self._ca}: {error}") from error
+
+    def _read(self, chunks: Iterator[bytes], httpx2: ModuleType) -> bytes:
+        """The beginning of an answer, which may be endless or take for ever."""
+        told, deadline = b"", time.monotonic() + self._timeout
+        for chunk in chunks:
+            told += chunk
+            if len(told) >= _ANSWER:
+                break
+            if time.monotonic() > deadline:
+                raise httpx2.ReadTimeout("the answer does not come to its end")
+        return told[:_ANSWER]
 
     def complaint(self, answer: bytes) -> str:
         """What a receiver that answered with 2xx did not take, in its words; empty where it took everything."""
@@ -140,6 +175,8 @@ class SplunkSink(HttpSink):
 class LokiSink(HttpSink):
     """``type: loki``. Options beside HTTP's: ``labels``, ``tenant``, ``username`` and ``password``."""
 
+    most = 256 * 1024  # Loki's own max_line_size
+
     @override
     def configure(self, options: Options) -> None:
         self._labels = options.words("labels")
@@ -163,6 +200,8 @@ class LokiSink(HttpSink):
 
 class DatadogSink(HttpSink):
     """``type: datadog``. Options beside HTTP's: ``api_key``, ``tags``."""
+
+    most = 480 * 1024  # of 1 MB for a log: the event is a text in another JSON, where each quote takes two bytes
 
     @override
     def configure(self, options: Options) -> None:
@@ -239,6 +278,16 @@ class WebhookSink(HttpSink):
     @override
     def body(self, lines: Sequence[bytes]) -> bytes:
         return forms.json_lines(lines)
+
+
+def _deferral(header: str, now: float) -> float:
+    """What Retry-After says, in seconds (RFC 9110, 10.2.3); 0 where it says nothing."""
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _told(text: str) -> str:

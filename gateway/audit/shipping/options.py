@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.errors import ConfigurationError
-from gateway.policy.units import parse_duration
+from gateway.policy.units import parse_duration, parse_size
 
 
 class Options:
@@ -44,6 +44,19 @@ class Options:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigurationError(f"{name}: a whole number of at least {least}")
         return value
+
+    def size(self, name: str, default: int, *, least: int) -> int:
+        """A number of bytes such as ``64KiB``."""
+        value = self._left.pop(name, None)
+        if value is None:
+            return default
+        try:
+            size = parse_size(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{name}: {error}") from None
+        if size < least:
+            raise ConfigurationError(f"{name}: at least {least} bytes are needed")
+        return size
 
     def seconds(self, name: str, default: float) -> float:
         """A duration such as ``10s``."""

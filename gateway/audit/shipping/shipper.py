@@ -22,7 +22,7 @@ import structlog
 from gateway.audit.events import EventFilter
 from gateway.audit.reader import iter_events
 from gateway.audit.shipping.cursor import Cursor, Progress, refused_file, wish_file
-from gateway.audit.sinks import AuditSink, DeliveryRefused
+from gateway.audit.sinks import AuditSink, DeliveryDeferred, DeliveryRefused
 
 _log = structlog.get_logger("querygate.audit")
 
@@ -34,6 +34,8 @@ POLL: Final = 0.5
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 """Seconds before the next attempt: doubled from the first to the longest; by chance between half of it and all."""
+LONGEST_DEFERRAL: Final = 600.0
+"""Seconds that a receiver may ask for at most: one that says "in a year" is asked again all the same."""
 REMINDER: Final = 600.0
 """Seconds between lines of the gateway's own log about a failure that stays the same."""
 
@@ -73,7 +75,10 @@ class Shipper:
                 if ending:
                     return
                 self._failed(error)
-                stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, guards nothing
+                asked = error.seconds if isinstance(error, DeliveryDeferred) else 0.0
+                # Not before the receiver's time, and not all sinks of a fleet at once.
+                spread = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+                stop.wait(min(asked, LONGEST_DEFERRAL) + spread)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE

@@ -11,17 +11,23 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from gateway.audit.shipping.forms import Place, syslog
 from gateway.audit.shipping.options import Options
+from gateway.audit.shipping.shorten import shortened
 from gateway.errors import AuditError
+
+_HEADER: Final = 512
+"""Bytes kept for what stands before the event: 400 at most."""
 
 
 class SyslogSink:
-    """Options: ``host``, ``port`` (6514), ``tls`` (true), ``ca``, ``certificate``, ``key``, ``timeout``, ``service``.
+    """Options: ``host``, ``port`` (6514), ``tls`` (true), ``ca``, ``certificate``, ``key``, ``timeout``, ``max_event``
+    and ``service``.
 
-    Without ``ca`` the system's authorities are trusted; ``certificate`` and ``key`` are the client's own.
+    Without ``ca`` the system's authorities are trusted; ``certificate`` and ``key`` are the client's own. ``max_event``
+    (8KiB) is what a message may be long: rsyslog's own limit, behind which it cuts without a word.
     """
 
     spooled: ClassVar[bool] = True
@@ -32,6 +38,7 @@ class SyslogSink:
         self._tls = options.flag("tls", True)
         self._ca, self._certificate, self._key = options.path("ca"), options.path("certificate"), options.path("key")
         self._timeout = options.seconds("timeout", 10.0)
+        self._most = options.size("max_event", 8 * 1024, least=2048) - _HEADER
         self._place = Place(socket.gethostname(), options.text("service", "querygate"))
         options.done()
         self._connection: socket.socket | None = None
@@ -44,7 +51,7 @@ class SyslogSink:
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Send a batch. Raises ``AuditError`` where the connection does not take it."""
-        data = b"".join(syslog(line, self._place, os.getpid()) for line in lines)
+        data = b"".join(syslog(shortened(line, self._most), self._place, os.getpid()) for line in lines)
         try:
             if self._connection is None:
                 self._connection = self._connect()
@@ -82,10 +89,17 @@ class SyslogSink:
         if not self._tls:
             return plain
         try:
-            context = ssl.create_default_context(cafile=None if self._ca is None else str(self._ca))
-            if self._certificate is not None:
-                context.load_cert_chain(self._certificate, self._key)
-            return context.wrap_socket(plain, server_hostname=self._host)
+            return self._context().wrap_socket(plain, server_hostname=self._host)
         except (OSError, ssl.SSLError):
             plain.close()
             raise
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=None if self._ca is None else str(self._ca))
+            if self._certificate is not None:
+                context.load_cert_chain(self._certificate, self._key)
+        except OSError as error:  # which does not say which file
+            files = " ".join(str(path) for path in (self._ca, self._certificate, self._key) if path is not None)
+            raise OSError(f"{files}: {error}") from error
+        return context

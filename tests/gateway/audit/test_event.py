@@ -206,7 +206,8 @@ def test_a_long_text_is_cut_and_its_digest_kept() -> None:
     found = recorded(statement(text=text), max_text=100)
     assert found["query_info"]["query_string"] == text[:100]
     assert found["metadata"]["is_truncated"] is True
-    assert found["metadata"]["untruncated_size"] == len(text.encode())
+    assert found["unmapped"]["text_bytes"] == len(text.encode())
+    assert found["metadata"]["untruncated_size"] == -(-len(text.encode()) // 1024), "OCSF counts kilobytes"
     assert found["metadata"]["labels"] == [f"text_sha256:{hashlib.sha256(text.encode()).hexdigest()}"]
 
 

@@ -20,7 +20,7 @@ def event(number: int = 1, **changes: Any) -> bytes:
         "query_info": {"query_string": "SELECT 'ä\u2028'", "uid": "f1", "bytes": 10},
         "actor": {"user": {"name": "ana@example.com"}, "session": {"uid": "s1"}},
         "src_endpoint": {"ip": "127.0.0.1", "port": 5},
-        "dst_endpoint": {"name": "shop-prod", "svc_name": "postgres"},
+        "dst_endpoint": {"name": "shop-prod", "hostname": "db.example.com", "port": 5432, "svc_name": "postgres"},
         "database": {"name": "shop"},
         "policy": {"name": "analysts-may-read"},
         "unmapped": {

@@ -30,6 +30,7 @@ class HttpReceiver:
     """What everything is answered with, unless ``judge`` is another one."""
     judge: Callable[[Request], int] | None = None
     answer: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     refused: int = 0
 
@@ -58,6 +59,8 @@ def http_receiver() -> Iterator[HttpReceiver]:
                 receiver.refused += 1
             self.send_response(status)
             self.send_header("Content-Length", str(len(receiver.answer)))
+            for name, value in receiver.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(receiver.answer)
 

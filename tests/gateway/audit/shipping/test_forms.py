@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -86,6 +87,26 @@ def test_otlp_traces_hold_statements_only_a_trace_for_a_session():
     assert (len(good.trace_id), len(good.span_id)) == (24, 12), "as JSON says hex and protobuf reads base64"
     assert good.trace_id != bad.trace_id
     assert bad.status.code == 2
+    told = {a.key: a.value.string_value or a.value.int_value for a in good.attributes}
+    assert (
+        told
+        | {
+            "db.system.name": "postgresql",
+            "db.namespace": "shop",
+            "db.operation.name": "SELECT",
+            "db.collection.name": "public.customers",
+            "db.query.summary": "SELECT public.customers",
+            "db.query.text": "SELECT ?",
+            "db.response.returned_rows": 3,
+            "server.address": "db.example.com",
+            "server.port": 5432,
+            "client.address": "127.0.0.1",
+            "querygate.resource": "shop-prod",
+        }
+        == told
+    ), "the stable names of the conventions, and a text without literals"
+    assert "error.type" not in told
+    assert {a.key: a.value.string_value for a in bad.attributes}["error.type"] == "failure"
     assert forms.otlp_traces([login], PLACE, attributes={}) is None
 
 
@@ -96,3 +117,22 @@ def test_a_syslog_message_says_its_size_in_bytes():
     head, _, text = rest.decode().partition("\ufeff")
     assert head == "<108>1 2023-11-14T22:13:20.001Z gw-1 querygate 42 statement - "
     assert json.loads(text)["query_info"]["query_string"] == "SELECT 'ä\u2028'"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text", "shown"),
+    [
+        ("postgres", "SELECT id FROM t WHERE a = 'x' AND b = 5 -- c", "SELECT id FROM t WHERE a = ? AND b = ?  "),
+        ("mysql", 'SELECT id FROM t WHERE a = "x"', "SELECT id FROM t WHERE a = ?"),
+        ("postgres", "SELECT 'unfinished", None),
+        ("postgres", "SELECT 1" + " " * 20_000, None),
+        ("mongodb", '{"find": "t", "filter": {"a": "x"}}', None),
+    ],
+)
+def test_a_span_has_the_text_only_where_it_is_certain_to_hold_no_literal(protocol, text, shown):
+    line = event(1, query_info={"query_string": text, "uid": "f"}, dst_endpoint={"name": "r", "svc_name": protocol})
+    body = forms.otlp_traces([line], PLACE, attributes={})
+    assert body is not None
+    (span,) = json.loads(body)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    told = {item["key"]: item["value"].get("stringValue") for item in span["attributes"]}
+    assert told.get("db.query.text") == shown

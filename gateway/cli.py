@@ -25,6 +25,7 @@ from gateway.demo.cli import demo
 from gateway.errors import AuditError, ConfigurationError
 from gateway.identity.cli import token_app
 from gateway.policy.cli import policy_app
+from gateway.terminal import harmless
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -78,7 +79,9 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, AuditError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[bold red]error:[/] {escape(harmless(str(error)))}", highlight=False, soft_wrap=True
+        )
         sys.exit(2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +17,10 @@ from gateway.errors import ConfigurationError
 TIMEOUT: Final = 30.0
 EARLY: Final = 20.0
 """Seconds before its end at which an access token is renewed."""
+
+
+class Unreachable(ConfigurationError):
+    """Nobody answered: asking again may help."""
 
 
 class ApiProblem(ConfigurationError):
@@ -54,7 +58,7 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def get(self, path: str, **parameters: str | int | None) -> Any:
+    def get(self, path: str, **parameters: str | int | Sequence[str] | None) -> Any:
         """A GET; parameters that are None are left out. Raises ``ApiProblem``."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._ask("GET", path, params=given)
@@ -63,7 +67,7 @@ class ApiClient:
         """A POST of JSON. Raises ``ApiProblem``."""
         return self._ask("POST", path, json={} if content is None else dict(content))
 
-    def pages(self, path: str, **parameters: str | int | None) -> list[Any]:
+    def pages(self, path: str, **parameters: str | int | Sequence[str] | None) -> list[Any]:
         """All items of a list."""
         items: list[Any] = []
         cursor: str | None = None
@@ -120,11 +124,11 @@ def make_http(url: str, ca: str | None) -> httpx2.Client:
 
 
 def send(http: httpx2.Client, method: str, path: str, **options: Any) -> httpx2.Response:
-    """One request. Raises ``ConfigurationError`` where nobody answers."""
+    """One request. Raises ``Unreachable`` where nobody answers."""
     try:
         return http.request(method, path, **options)
     except httpx2.HTTPError as error:
-        raise ConfigurationError(f"{http.base_url}: cannot be reached: {str(error) or type(error).__name__}") from None
+        raise Unreachable(f"{http.base_url}: cannot be reached: {str(error) or type(error).__name__}") from None
 
 
 def read_answer(answer: httpx2.Response) -> Any:
@@ -139,7 +143,10 @@ def read_answer(answer: httpx2.Response) -> Any:
 
 
 def renew(http: httpx2.Client, session: ClientSession, now: float) -> ClientSession | None:
-    """A login renewed by its refresh token; None where it is no longer good."""
+    """A login renewed by its refresh token; None where it is no longer good.
+
+    Raises ``ApiProblem`` where whoever has to say so fails or is asked too often: that says nothing of the login.
+    """
     if session.oidc is not None:
         form = {
             "grant_type": "refresh_token",
@@ -150,6 +157,8 @@ def renew(http: httpx2.Client, session: ClientSession, now: float) -> ClientSess
             answer = send(issuer, "POST", session.oidc.token_endpoint, data=form)
     else:
         answer = send(http, "POST", "/v1/auth/refresh", json={"refresh_token": session.refresh_token})
+    if answer.status_code >= 500 or answer.status_code == 429:
+        read_answer(answer)
     if not answer.is_success:
         return None
     tokens = answer.json()

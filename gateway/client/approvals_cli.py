@@ -3,82 +3,88 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from gateway.client.approvals_text import describe, line, print_table
 from gateway.client.cli import open_client
+from gateway.domain.approval import GrantScope
 from gateway.errors import ConfigurationError
-from gateway.policy.units import format_duration, parse_duration
-from gateway.terminal import harmless, one_line
+from gateway.policy.units import parse_duration
 
 approvals_app = typer.Typer(
-    help="Look at what waits for an approval, and decide.",
+    help="Look at what waits for an approval, and decide. Exit codes: 0 done, 2 refused or not possible.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
 )
 
+
+class StateFilter(StrEnum):
+    """States of requests, as ``gateway.domain.approval.ApprovalState`` has them, and all of them."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    USED = "used"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
+    ALL = "all"
+
+
 Identifier = Annotated[str, typer.Argument(help="The request's id, as `list` shows it.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; the requester and the audit get to know it.")]
-_POLL: Final = 1.0
-"""Seconds between looks of ``watch``."""
+AsJson = Annotated[bool, typer.Option("--json", help="Print the whole request as JSON.")]
 
 
 @approvals_app.command("list")
 def list_requests(
-    state: Annotated[
-        str, typer.Option(help="pending, approved, used, rejected, expired, withdrawn, revoked, or all.")
-    ] = "pending",
+    state: Annotated[StateFilter, typer.Option(help="Only those in this state.")] = StateFilter.PENDING,
     principal: Annotated[str | None, typer.Option(help="Who asks.")] = None,
     resource: Annotated[str | None, typer.Option(help="For which resource.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print whole requests, a JSON array.")] = False,
 ) -> None:
-    """List requests, the newest first.
+    """List requests, the newest first. In a pipe each stays on one line.
 
     Examples:
 
         querygate approvals list
 
+        querygate approvals list --state approved
+
         querygate approvals list --state all --principal ana@example.com --json
     """
     with open_client() as client:
-        wanted = None if state == "all" else state
+        wanted = None if state is StateFilter.ALL else state.value
         found = client.pages("/v1/approvals", state=wanted, principal=principal, resource=resource)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        typer.echo("nothing waits" if state == "pending" else "none")
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("ID", "STATE", "WHO", "RESOURCE", "WHAT", "WAITS FOR"):
-        table.add_column(heading, no_wrap=heading == "ID", overflow="fold")  # an id is for copying: it is never cut
-    for request in found:
-        groups = sorted({group for rule in request["rules"] for group in rule["approvers"]})
-        table.add_row(
-            request["id"], request["state"], _who(request), request["resource"], _what(request), ", ".join(groups)
-        )
-    Console(highlight=False, markup=False, soft_wrap=False).print(table)
+    elif not found:
+        typer.echo("nothing waits" if state is StateFilter.PENDING else "none")
+    else:
+        print_table(found, datetime.now(UTC))
 
 
 @approvals_app.command()
-def show(
-    request: Identifier,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole request as JSON.")] = False,
-) -> None:
+def show(request: Identifier, as_json: AsJson = False) -> None:
     """Show all that an approver should know of a request.
+
+    Characters that could steer the terminal or reorder a line are shown as �; `--json` has them as escapes.
 
     Examples:
 
         querygate approvals show 5f0c9a51d2
+
+        querygate approvals show 5f0c9a51d2 --json
     """
     with open_client() as client:
-        found = client.get(f"/v1/approvals/{request}")
+        found = client.get(_path(request))
     typer.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 
@@ -86,8 +92,9 @@ def show(
 def approve(
     request: Identifier,
     reason: Reason = "",
-    scope: Annotated[str, typer.Option(help="once, window or session, as far as the policy offers it.")] = "once",
+    scope: Annotated[GrantScope, typer.Option(help="As far as the policy offers it.")] = GrantScope.ONCE,
     window: Annotated[str | None, typer.Option(help='How long, with --scope window: "30m".')] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Approve a request.
 
@@ -97,28 +104,25 @@ def approve(
 
         querygate approvals approve 5f0c9a51d2 --scope window --window 30m
     """
-    decision: dict[str, object] = {"decision": "approve", "reason": reason, "scope": scope}
+    decision: dict[str, object] = {"decision": "approve", "reason": reason, "scope": scope.value}
     if window is not None:
-        try:
-            decision["window_seconds"] = parse_duration(window)
-        except ValueError as error:
-            raise ConfigurationError(f"--window: {error}") from None
-    _decide(request, "decision", decision)
+        decision["window_seconds"] = _seconds(window, "--window")
+    _decide(request, "decision", decision, as_json)
 
 
 @approvals_app.command()
-def reject(request: Identifier, reason: Reason = "") -> None:
+def reject(request: Identifier, reason: Reason = "", as_json: AsJson = False) -> None:
     """Reject a request.
 
     Examples:
 
         querygate approvals reject 5f0c9a51d2 --reason "not on a Friday"
     """
-    _decide(request, "decision", {"decision": "reject", "reason": reason})
+    _decide(request, "decision", {"decision": "reject", "reason": reason}, as_json)
 
 
 @approvals_app.command()
-def revoke(request: Identifier, reason: Reason = "") -> None:
+def revoke(request: Identifier, reason: Reason = "", as_json: AsJson = False) -> None:
     """Take back what was granted and can still be used. `list --state approved` shows what there is.
 
     Examples:
@@ -127,12 +131,14 @@ def revoke(request: Identifier, reason: Reason = "") -> None:
 
         querygate approvals revoke 5f0c9a51d2 --reason "dora has left the team"
     """
-    _decide(request, "revocation", {"reason": reason})
+    _decide(request, "revocation", {"reason": reason}, as_json)
 
 
 @approvals_app.command("break-glass")
 def break_glass(
-    request: Identifier, reason: Annotated[str, typer.Option("--reason", "-m", help="Why it cannot wait.")]
+    request: Identifier,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why it cannot wait.")],
+    as_json: AsJson = False,
 ) -> None:
     """Approve your own request in an emergency, where the policy lets you. It is recorded with the highest severity.
 
@@ -140,7 +146,7 @@ def break_glass(
 
         querygate approvals break-glass 5f0c9a51d2 --reason "the site is down, INC-42"
     """
-    _decide(request, "break-glass", {"decision": "approve", "reason": reason})
+    _decide(request, "break-glass", {"decision": "approve", "reason": reason}, as_json)
 
 
 @approvals_app.command("request-access")
@@ -149,6 +155,7 @@ def request_access(
     resource: Annotated[str, typer.Option("--resource", "-r", help="Where.")],
     duration: Annotated[str, typer.Option("--for", help='How long: "2h".')],
     reason: Annotated[str, typer.Option("--reason", "-m", help="Why.")],
+    as_json: AsJson = False,
 ) -> None:
     """Ask for a group for some time, where the configuration offers it to you.
 
@@ -156,104 +163,56 @@ def request_access(
 
         querygate approvals request-access pii-readers --resource shop-prod --for 2h --reason INC-42
     """
-    try:
-        seconds = parse_duration(duration)
-    except ValueError as error:
-        raise ConfigurationError(f"--for: {error}") from None
+    seconds = _seconds(duration, "--for")
     wish = {"group": group, "resource": resource, "duration_seconds": seconds, "reason": reason}
     with open_client() as client:
         made = client.post("/v1/access-requests", wish)
-    typer.echo(f"request {made['id']} waits for an approval; connect again once it is granted")
+    text = f"request {made['id']} waits for an approval; connect again once it is granted"
+    typer.echo(json.dumps(made, indent=2) if as_json else text)
 
 
 @approvals_app.command()
-def watch() -> None:
-    """Show requests as they come, and what becomes of them, until interrupted.
+def watch(
+    as_json: Annotated[bool, typer.Option("--json", help="Print whole requests, one JSON document a line.")] = False,
+) -> None:
+    """Show what waits, what comes, and what becomes of it, until interrupted with Ctrl-C.
+
+    While the API is away it is asked again, which is told on standard error. When the login is over, it ends with 2.
 
     Examples:
 
         querygate approvals watch
+
+        querygate approvals watch --json | jq --unbuffered -r .id
     """
-    known: dict[str, str] = {}
+    from gateway.client.approvals_watch import Watch
+
     with open_client() as client:
         try:
-            while True:
-                page = client.get("/v1/approvals", limit=100)
-                for request in reversed(page["items"]):
-                    identifier = request["id"]
-                    state = f"{request['state']}/{len(request['verdicts'])}"
-                    before = known.get(identifier)
-                    if state == before or (before is None and request["state"] != "pending"):
-                        continue
-                    known[identifier] = state
-                    where = f"{_who(request)} on {request['resource']}"
-                    typer.echo(f"{identifier}  {request['state']:9}  {where}: {_what(request)}")
-                time.sleep(_POLL)
+            for request in Watch(client, _trouble).changes():
+                typer.echo(json.dumps(request) if as_json else line(request, datetime.now()))  # noqa: DTZ005 - local
         except KeyboardInterrupt:
             raise typer.Exit from None
 
 
-def describe(request: Mapping[str, Any]) -> str:
-    """A request as text, for people."""
-    lines = [_line("request", request["id"], request["state"], request["note"])]
-    source = request["client_address"] and f"from {request['client_address']}"
-    lines.append(_line("who", _who(request), request["principal_kind"], source, request["application"]))
-    through = f"through {request['gateway']}" if request.get("gateway") else ""
-    lines.append(_line("where", request["resource"], request["environment"], request["database"], through))
-    until = request["valid_until"] or request["expires_at"]
-    lines.append(_line("asked", request["created_at"], f"good until {until}"))
-    if request["reason"]:
-        lines.append(_line("why", request["reason"]))
-    if request["group"]:
-        lines.append(_line("wants", _what(request)))
-    statement = request["statement"]
-    if statement:
-        lines += _facts(statement)
-    for rule in request["rules"]:
-        wanted = f"{rule['count']} of {', '.join(rule['approvers'])}"
-        lines.append(_line("policy", rule["policy"], wanted, f"may grant {', '.join(rule['scopes'])}"))
-    for verdict in request["verdicts"]:
-        word = "approved" if verdict["approve"] else "rejected"
-        loud = "BREAK GLASS" if verdict["break_glass"] else "does not count any more" if verdict["lapsed"] else ""
-        lines.append(_line("decided", f"{word} by {verdict['approver']}", loud, verdict["reason"]))
-    if statement and statement["before"]:
-        lines += ["", "what the session ran before:", *(f"    {harmless(text)}" for text in statement["before"])]
-    if statement:
-        # Whoever wrote it must not be able to show the approver another text than the one that will run.
-        lines += ["", harmless(statement["text"])]
-    return "\n".join(lines)
+def _trouble(text: str) -> None:
+    typer.echo(f"{text}; trying again" if text else "the API answers again", err=True)
 
 
-def _facts(statement: Mapping[str, Any]) -> list[str]:
-    lines = [_line("does", ", ".join(statement["actions"]) or "nothing known")]
-    lines += [_line(word, ", ".join(statement[word])) for word in ("reads", "writes", "labels") if statement[word]]
-    rows = statement["estimated_rows"]
-    about = "" if rows is None else f"about {rows} rows"
-    lines.append(_line("bounded by", f"predicate {statement['predicate']}", about))
-    if statement["opaque"]:
-        lines.append(_line("not proven", "; ".join(statement["opaque"])))
-    return lines
-
-
-def _line(heading: str, *parts: str) -> str:
-    return f"{heading:11} " + ", ".join(one_line(part) for part in parts if part)
-
-
-def _decide(identifier: str, what: str, decision: Mapping[str, object]) -> None:
+def _decide(identifier: str, what: str, decision: Mapping[str, object], as_json: bool) -> None:
     with open_client() as client:
-        after = client.post(f"/v1/approvals/{identifier}/{what}", decision)
+        after: Mapping[str, Any] = client.post(f"{_path(identifier)}/{what}", decision)
     left = after["approvals_missing"]
     more = f"; {left} more to come" if after["state"] == "pending" else ""
-    typer.echo(f"request {after['id']} is {after['state']}{more}")
+    typer.echo(json.dumps(after, indent=2) if as_json else f"request {after['id']} is {after['state']}{more}")
 
 
-def _who(request: Mapping[str, Any]) -> str:
-    acts_for = request["acts_for"]
-    return one_line(str(request["principal"]) + (f" (for {', '.join(acts_for)})" if acts_for else ""))
+def _path(identifier: str) -> str:
+    return f"/v1/approvals/{quote(identifier, safe='')}"
 
 
-def _what(request: Mapping[str, Any]) -> str:
-    if request["group"]:
-        return f"group {one_line(request['group'])} for {format_duration(request['duration_seconds'])}"
-    text = one_line(request["statement"]["text"])
-    return text if len(text) <= 60 else text[:57] + "..."
+def _seconds(text: str, option: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.approvals_cli import describe
+from gateway.client.approvals_text import describe
 from gateway.terminal import harmless, harmless_json, one_line
 
 STEERS = "\x1b[2K\x1b[1A\x9b31m\x07\x7f\r\u202e\u2028"

@@ -17,6 +17,7 @@ from gateway.approvals.binding import binding, meaning, requester_reason, shape
 from gateway.approvals.errors import ApprovalRefused
 from gateway.approvals.grants import Demand
 from gateway.approvals.seam import SessionDesk
+from gateway.approvals.session_settings import SessionSettings, sets
 from gateway.chain import Chain, Scope
 from gateway.domain.approval import (
     ApprovalNote,
@@ -94,6 +95,8 @@ class Holder:
         """The request that a session waits for."""
         self._cancelled: set[str] = set()
         self._before: dict[str, deque[str]] = {}
+        self._settings: dict[str, SessionSettings] = {}
+        """What sessions that have set anything have set."""
 
     def granted_groups(self, principal: str, resource: str) -> frozenset[str]:
         """Groups that a principal belongs to on a resource for the time being."""
@@ -101,6 +104,8 @@ class Holder:
 
     def ran(self, session_id: str, record: StatementRecord) -> None:
         """A session has run a statement: an approver of a later one may want to know."""
+        if sets(record):
+            self._settings.setdefault(session_id, SessionSettings()).note(record)
         before = self._before.get(session_id)
         if before is None:
             before = self._before[session_id] = deque(maxlen=_STATEMENTS_BEFORE)
@@ -122,7 +127,9 @@ class Holder:
         names = tuple(person.name for person in principal.chain())
         database = scope.database.name
         read = meaning(ask.state, scope.session.id)
-        digest = binding(principal, resource.name, database, record.text, ask.parameters, read)
+        settings = self._settings.get(scope.session.id, SessionSettings()).then(ask.ahead).digest()
+        under = f"{read} after {settings}" if settings else read
+        digest = binding(principal, resource.name, database, record.text, ask.parameters, under)
         alike = shape(ruling.analysis.fingerprint, read)
         demand = Demand(names, resource.name, database, scope.session.id, digest, alike, rules)
         note = await self._desk.use_grant(demand)
@@ -144,6 +151,7 @@ class Holder:
     def session_ended(self, session_id: str) -> None:
         """A session is over."""
         self._before.pop(session_id, None)
+        self._settings.pop(session_id, None)
         self._give_up(session_id, "the client is gone")
         self._desk.session_ended(session_id)
 

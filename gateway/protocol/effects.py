@@ -201,11 +201,13 @@ class AskApproval:
     Asked before the intent is recorded. Answers: first ``ApprovalPending`` where it has to wait (the question stays
     open, the client goes on being read so that its hanging up is noticed), then ``ApprovalNote`` (go on) or an
     exception. ``parameters`` are the bound parameters as they came, ``state`` is what the ruling was asked with.
+    ``ahead`` are the statements that the database has and has not answered yet, in their order.
     """
 
     record: StatementRecord
     state: Hashable
     parameters: bytes = b""
+    ahead: tuple[StatementRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -377,7 +377,8 @@ class ClientStream:
         core = self._core
         core.intent = record
         state = self._state if portal is None else portal.prepared.state
-        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else _exact(portal))
+        ahead = tuple([pending.record for pending in core.pipeline.queue if pending.record is not None])
+        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else _exact(portal), ahead)
         core.effects.append(ask)
 
     def _sent(self, pending: Pending, ruling: Ruling) -> None:

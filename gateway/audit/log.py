@@ -306,6 +306,11 @@ class AuditLog:
             held=intake.held,
         )
 
+    @property
+    def witnesses(self) -> Sequence[Witness]:
+        """Where checkpoints go, and how that gets on."""
+        return self._witnesses
+
     async def close(self) -> None:
         """Write everything, say so in the log, and let go of the directory.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 import httpx2
 
 from gateway.audit.notes import Checkpoint
-from gateway.errors import ConfigurationError
+from gateway.errors import AuditError, ConfigurationError
 
 _log = logging.getLogger(__name__)
 
@@ -37,20 +38,48 @@ class Place(Protocol):
         """Keep a note. Any exception means that it was not kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryPlace:
-    """A file for each checkpoint, named by its size, never overwritten: another disk, a mount that only grows."""
+class LogRewound(AuditError):
+    """A place remembers more of the log than the log does: somebody put it back to an earlier state."""
 
-    path: Path
+
+class DirectoryPlace:
+    """A file for each checkpoint, named by its size, never overwritten: another disk, a mount that only grows.
+
+    It is looked into once: a log that is behind what is there was put back, and so was one that has another checkpoint
+    of the same size. That stays wrong, however far the log goes on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._largest = -1
+        self._rewound = ""
 
     def put(self, checkpoint: Checkpoint, note: str) -> None:
-        """Raises ``OSError``."""
-        name = f"{checkpoint.origin.rpartition('/')[2]}-{checkpoint.size:020}"
-        descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
+        """Raises ``OSError``; ``LogRewound``, with the note kept."""
+        log = checkpoint.origin.rpartition("/")[2]
+        if self._largest < 0:
+            named = re.compile(re.escape(log) + r"-([0-9]{20})")
+            sizes = [int(found[1]) for item in self.path.iterdir() if (found := named.fullmatch(item.name))]
+            self._largest = max(sizes, default=0)
+        name = self.path / f"{log}-{checkpoint.size:020}"
+        try:
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            kept = name.read_text("utf-8", "replace")
+            if kept != note and note.startswith(kept):
+                raise  # not written to its end: the next one will be
+            if kept != note:
+                self._rewound = f"{name} is another checkpoint of {checkpoint.size} lines"
+        else:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+        if checkpoint.size < self._largest and not self._rewound:
+            self._rewound = f"{self.path} has a checkpoint of {self._largest} lines, the log has {checkpoint.size}"
+        self._largest = max(self._largest, checkpoint.size)
+        if self._rewound:
+            raise LogRewound(f"the log was put back to an earlier state: {self._rewound}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,10 @@ class LocalDataPlane:
         configured = self._shipped()
         return [found for found in self._cursors() if found[0] in configured]
 
+    def audit_witnesses(self) -> Sequence[tuple[str, bool, int]]:
+        """Where checkpoints go, and how that gets on."""
+        return [(item.name, bool(item.failing), item.seen) for item in self._assembly.audit.witnesses]
+
     def removed_sinks(self) -> Sequence[tuple[str, int]]:
         """Sinks that the configuration has no longer, and how many events they had not got."""
         configured = self._shipped()

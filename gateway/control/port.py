@@ -192,6 +192,9 @@ class DataPlane(Protocol):
     def audit_sinks(self) -> Sequence[tuple[str, Progress, int]]:
         """Sinks that read the log behind the gateway's back: name, state, and events that have not arrived there."""
 
+    def audit_witnesses(self) -> Sequence[tuple[str, bool, int]]:
+        """Where checkpoints go: name, whether that fails or the place knows better, and what the last one covers."""
+
     def groups_of(self, principal: str) -> frozenset[str]:
         """The groups of a principal in the snapshot in force; none for somebody who is not in it."""
 

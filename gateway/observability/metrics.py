@@ -132,6 +132,18 @@ class _Plane(Collector):
             failures.add_metric([name], progress.failures)
             behind.add_metric([name], left)
         yield from (delivered, failures, behind, failing, refused, aside)
+        away = GaugeMetricFamily(
+            "querygate_audit_witness_failing",
+            "1 while a witness does not take checkpoints, or remembers more of the log than there is",
+            labels=("witness",),
+        )
+        covered = GaugeMetricFamily(
+            "querygate_audit_witness_lines", "Lines of the log that a witness can vouch for", labels=("witness",)
+        )
+        for name, failed, lines in plane.audit_witnesses():
+            away.add_metric([name], int(failed))
+            covered.add_metric([name], lines)
+        yield from (away, covered)
 
 
 def exposition(plane: DataPlane) -> bytes:

@@ -11,7 +11,7 @@ from gateway.audit.checkpoints import read_notes
 from gateway.audit.keys import read_public_key
 from gateway.audit.notes import Checkpoint
 from gateway.audit.verify import verify
-from gateway.audit.witness import DirectoryPlace, Witness, witnesses
+from gateway.audit.witness import DirectoryPlace, LogRewound, Witness, witnesses
 from gateway.errors import ConfigurationError
 from tests.fixtures.waiting import eventually
 from tests.gateway.audit.builders import CONTEXT, open_log, signer, statement
@@ -55,8 +55,50 @@ def test_a_checkpoint_in_a_directory_is_never_overwritten(tmp_path: Path) -> Non
     place.put(*note(7))
     [path] = tmp_path.iterdir()
     assert path.name == "1-00000000000000000007"
+    before = path.read_bytes()
+    place.put(*note(7))
+    with pytest.raises(LogRewound, match="another checkpoint of 7 lines"):
+        place.put(note(7)[0], note(8)[1])
+    assert path.read_bytes() == before
+
+
+def test_a_note_that_was_not_written_to_its_end_is_no_alarm(tmp_path: Path) -> None:
+    (tmp_path / "1-00000000000000000007").write_text(note(7)[1][:20])
+    place = DirectoryPlace(tmp_path)
     with pytest.raises(FileExistsError):
         place.put(*note(7))
+    place.put(*note(8))
+
+
+def test_a_log_that_was_put_back_is_told_by_its_witness_and_goes_on_being_told(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    directory = tmp_path / "audit"
+
+    def run(statements: int) -> Witness:
+        [witness] = witnesses([{"directory": "place"}], tmp_path)
+        log = open_log(directory, witnesses=(witness,))
+        for number in range(statements):
+            log.record(statement(number), CONTEXT)
+        asyncio.run(log.close())
+        return witness
+
+    assert run(5).failing == ""
+    earlier = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert run(30).failing == ""
+    for path in directory.iterdir():
+        path.unlink()
+    for name, content in earlier.items():
+        (directory / name).write_bytes(content)
+    assert verify(directory).ok, "the files alone cannot tell"
+    witness = run(1)
+    assert "the log was put back to an earlier state" in witness.failing
+    assert witness.failures > 0
+    place = DirectoryPlace(tmp_path / "place")
+    origin = read_public_key(directory)
+    assert origin is not None
+    for size in (1, 9999):
+        with pytest.raises(LogRewound):
+            place.put(Checkpoint(origin.name, size, bytes(32)), "a note\n")
 
 
 def test_a_command_gets_the_note(tmp_path: Path) -> None:

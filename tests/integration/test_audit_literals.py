@@ -7,7 +7,6 @@ import os
 import re
 import signal
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -16,6 +15,8 @@ import pytest
 from mysql.connector import connect as mysql_connector
 from pymongo.errors import PyMongoError
 
+from gateway.audit.events import EventFilter
+from gateway.audit.reader import iter_events
 from gateway.testing.shop import Shop
 from gateway.testing.shop_documents import DocumentShop
 from gateway.testing.shop_mariadb import MariaDbShop
@@ -23,6 +24,7 @@ from tests.fixtures.gateway import RunningGateway, StartGateway
 from tests.fixtures.mongodb import MongoGateway, StartMongoGateway
 from tests.fixtures.mysql_gateway import MySqlGateway, StartMySqlGateway
 from tests.fixtures.waiting import eventually
+from tests.gateway.audit.ocsf_schema import problems
 
 Config = dict[str, Any]
 
@@ -35,17 +37,29 @@ PLAIN: Final = "basalt"
 def by_label(config: Config) -> None:
     config["audit"]["literals"] = {"default": "keep", "labels": {"pii.*": "drop"}}
     config["resources"][0]["audit"] = {"literals": {"labels": {"pii.tax_number": "hash"}}}
+    # The gateway's own log gets the events as sinks do, beside what it says itself.
+    config["audit"]["sinks"] = [{"type": "stdout"}]
 
 
-def recorded(folder: Path, marker: str) -> str:
-    """Everything in the files of the audit, once the marker's statement, which ran last, is there."""
+def recorded(gateway: RunningGateway | MySqlGateway | MongoGateway, marker: str) -> str:
+    """All that the gateway says: the audit's files, its log and what sinks get, once the marker is there.
 
-    def look() -> str:
-        files = [path for path in (folder / "data" / "audit").rglob("*") if path.is_file()]
-        text = "\n".join(path.read_bytes().decode(errors="replace") for path in files)
-        return text if marker in text else ""
+    The marker's statement ran last. What was recorded is looked at as OCSF by the way.
+    """
+    audit = gateway.folder / "data" / "audit"
+    sink = "stdout" in (gateway.folder / "querygate.yaml").read_text()
 
-    return eventually(look)
+    def look() -> list[str]:
+        files = [path.read_bytes().decode(errors="replace") for path in audit.rglob("*") if path.is_file()]
+        log = gateway.process.log()
+        return [*files, log] if any(marker in file for file in files) and (marker in log or not sink) else []
+
+    places = eventually(look)
+    events = [json.loads(found.line) for found in iter_events(audit, EventFilter())]
+    assert len(events) > 3
+    for event in events:
+        assert problems(event) == [], event
+    return "\n".join(places)
 
 
 def readable(text: str) -> set[str]:
@@ -77,6 +91,15 @@ SQL_BOTH = (
 """For both SQL databases. What changes a schema stands last: until the catalog is read again, nothing is kept."""
 POSTGRES = (
     *SQL_BOTH,
+    # Errors that repeat values: none of what the database says about them may be kept.
+    "SELECT id FROM customers WHERE birth_date = '{}'",
+    "UPDATE customers SET birth_date = '{}' WHERE id = 1",
+    "INSERT INTO customers (id, full_name, email, tax_number, city) VALUES (1, 'n', '{}', 't', 'c')",
+    "SELECT id FROM customers WHERE email ~ '({}'",
+    "SELECT jsonb '{\"a\": \"{}' FROM customers WHERE email = ''",
+    "SELECT id FROM customers WHERE email = '{}' AND id = (SELECT id FROM customers)",
+    "DO $$BEGIN RAISE NOTICE 'hello {}'; END$$",
+    "DO $$BEGIN RAISE EXCEPTION 'hello {}'; END$$",
     "INSERT INTO customers (full_name, email, tax_number, city) SELECT 'n', '{}', 't', 'c' WHERE false",
     "INSERT INTO customer_contacts (name, contact) SELECT 'n', '{}' WHERE false",
     "UPDATE customer_contacts SET contact = '{}' WHERE id = -1",
@@ -116,7 +139,7 @@ def test_postgres_texts(postgres: RunningGateway) -> None:
             with suppress(psycopg.Error):
                 connection.pgconn.exec_(text.encode())
         connection.execute("SELECT 1 AS basalt_texts")
-    assert readable(recorded(postgres.folder, f"{PLAIN}_texts")) == set()
+    assert readable(recorded(postgres, f"{PLAIN}_texts")) == set()
 
 
 def test_postgres_parameters(postgres: RunningGateway) -> None:
@@ -128,7 +151,7 @@ def test_postgres_parameters(postgres: RunningGateway) -> None:
                 connection.execute(query, (value, f"{value}_city"), binary=binary, prepare=prepare).fetchall()
                 connection.execute("SELECT id FROM customers WHERE tax_number = %s", (value[:11],)).fetchall()
         connection.execute("SELECT 1 AS basalt_parameters")
-    assert readable(recorded(postgres.folder, f"{PLAIN}_parameters")) == set()
+    assert readable(recorded(postgres, f"{PLAIN}_parameters")) == set()
 
 
 def test_postgres_keeps_and_hashes_what_it_may(start_gateway: StartGateway, shop_database: Shop) -> None:
@@ -139,7 +162,7 @@ def test_postgres_keeps_and_hashes_what_it_may(start_gateway: StartGateway, shop
         connection.execute("SELECT id FROM customers WHERE tax_number = 'quartz_tax'")
         connection.execute("SELECT id, city FROM customers WHERE tax_number = %s", ("quartz_tax",))
         connection.execute("SELECT 1 AS basalt_last")
-    text = recorded(gateway.folder, f"{PLAIN}_last")
+    text = recorded(gateway, f"{PLAIN}_last")
     assert readable(text) == set()
     assert {f"{PLAIN}_text", f"{PLAIN}_parameter"} <= set(re.findall(r"basalt_\w+", text))
     in_text, bound = re.search(r"tax_number = (h:\w+)", text), re.search(r'"values":\["(h:\w+)"\]', text)
@@ -162,7 +185,7 @@ def test_what_a_resource_says_of_its_values_is_taken_over_while_sessions_run(
         eventually(lambda: "the configuration was read again" in gateway.process.log())
         connection.execute("SELECT id FROM customers WHERE city = 'quartz_after'")
         connection.execute("SELECT 1 AS basalt_last")
-    text = recorded(gateway.folder, f"{PLAIN}_last")
+    text = recorded(gateway, f"{PLAIN}_last")
     assert f"{PLAIN}_before" in text
     assert readable(text) == set()
 
@@ -171,6 +194,13 @@ def test_what_a_resource_says_of_its_values_is_taken_over_while_sessions_run(
 
 MYSQL = (
     *SQL_BOTH,
+    # Errors and warnings that repeat values.
+    "INSERT INTO customers (id, full_name, email, tax_number, city) VALUES (1, 'n', '{}', 't', 'c')",
+    "UPDATE customers SET birth_date = '{}' WHERE email = '{}' OR id = 1",
+    "SELECT id FROM customers WHERE birth_date = '{}'",
+    "SELECT id FROM customers WHERE email REGEXP '({}'",
+    "SELECT CAST('{}' AS DATE) FROM customers WHERE email = ''",
+    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{}'",
     "INSERT INTO customers (full_name, email, tax_number, city) SELECT 'n', '{}', 't', 'c' FROM products WHERE false",
     'SELECT id FROM customers WHERE email = "{}"',
     r'SELECT id FROM customers WHERE email = "a\\"{}\\" "',
@@ -206,7 +236,7 @@ def test_mysql_texts(mysql: MySqlGateway) -> None:
             with suppress(pymysql.Error):
                 cursor.execute(text)
         cursor.execute("SELECT 1 AS basalt_texts")
-    assert readable(recorded(mysql.folder, f"{PLAIN}_texts")) == set()
+    assert readable(recorded(mysql, f"{PLAIN}_texts")) == set()
 
 
 def test_mysql_parameters(mysql: MySqlGateway) -> None:
@@ -219,7 +249,7 @@ def test_mysql_parameters(mysql: MySqlGateway) -> None:
                 cursor.fetchall()
         cursor.execute("SELECT 1 AS basalt_parameters")
         cursor.fetchall()
-    assert readable(recorded(mysql.folder, f"{PLAIN}_parameters")) == set()
+    assert readable(recorded(mysql, f"{PLAIN}_parameters")) == set()
 
 
 def test_mysql_keeps_and_hashes_what_it_may(start_mysql_gateway: StartMySqlGateway, mariadb_shop: MariaDbShop) -> None:
@@ -228,7 +258,7 @@ def test_mysql_keeps_and_hashes_what_it_may(start_mysql_gateway: StartMySqlGatew
         cursor.execute("SELECT id FROM customers WHERE city = 'basalt_text'")
         cursor.execute("SELECT id FROM customers WHERE tax_number = 'quartz_tax'")
         cursor.execute("SELECT 1 AS basalt_last")
-    text = recorded(gateway.folder, f"{PLAIN}_last")
+    text = recorded(gateway, f"{PLAIN}_last")
     assert readable(text) == set()
     assert f"{PLAIN}_text" in text
     assert re.search(r"tax_number = h:\w+", text)
@@ -317,7 +347,7 @@ def test_mongodb_commands(mongodb: MongoGateway) -> None:
             with suppress(PyMongoError):
                 client.shop.command(put(command, f"{SECRET}_{number}"))
         client.shop.command({"count": f"{PLAIN}_commands"})
-    assert readable(recorded(mongodb.folder, f"{PLAIN}_commands")) == set()
+    assert readable(recorded(mongodb, f"{PLAIN}_commands")) == set()
 
 
 def test_mongodb_keeps_and_hashes_what_it_may(start_mongo_gateway: StartMongoGateway, mongo_shop: DocumentShop) -> None:
@@ -326,7 +356,7 @@ def test_mongodb_keeps_and_hashes_what_it_may(start_mongo_gateway: StartMongoGat
         client.shop.command({"find": "customers", "filter": {"city": "basalt_text"}, "projection": {"_id": 1}})
         client.shop.command({"find": "customers", "filter": {"tax_number": "quartz_tax"}, "projection": {"_id": 1}})
         client.shop.command({"count": "basalt_last"})
-    text = recorded(gateway.folder, f"{PLAIN}_last")
+    text = recorded(gateway, f"{PLAIN}_last")
     assert readable(text) == set()
     assert f"{PLAIN}_text" in text
     assert re.search(r"tax_number\W+h:\w+", text)

@@ -53,6 +53,8 @@ def sinks(
         state = _state(found)
         aside = f", {found.set_aside} set aside" if found.set_aside else ""
         typer.echo(f"{path.stem}: {state}, {found.delivered} delivered up to event {found.after}{aside}")
+        if found.lost:
+            typer.echo(f"    {found.lost} lines were removed from the log before it had got them")
         if found.failing:
             typer.echo(f"    {one_line(found.failing)}")  # in the receiver's words
         if found.refused >= 0:

@@ -30,6 +30,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """The number of the one event that it refuses for its content; -1 where there is none."""
     set_aside: int = 0
     """Events that it refused and that somebody had set aside."""
+    lost: int = 0
+    """Lines of the log that were removed before it had got them."""
     updated: float = 0.0
 
 

@@ -36,6 +36,8 @@ _CONTENT: Final = frozenset({400, 413, 415, 422})
 """Statuses by which a receiver refuses what it was sent."""
 _PATIENCE: Final = frozenset({408, 423, 425, 429})
 """Statuses of 4xx that say: later."""
+_BUSY: Final = frozenset({8, 9, 18, 19, 20, 23})
+"""HEC's codes for trouble that passes: an error inside, busy, full queues, shutting down."""
 _ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read."""
 LEAST_EVENT: Final = 2048
@@ -166,6 +168,19 @@ class SplunkSink(HttpSink):
     @override
     def address(self, url: str) -> str:
         return _with_path(url, "/services/collector/event")
+
+    @override
+    def complaint(self, answer: bytes) -> str:
+        # Load balancers and products that speak HEC answer 200 and say in the body that it is not so.
+        try:
+            match json.loads(answer):
+                case {"code": int(code), "text": str(text)} if code in _BUSY:
+                    raise AuditError(f"{self._where}: code {code}: {_told(text)}")
+                case {"code": int(code), "text": str(text)} if code != 0:
+                    return f"code {code}: {text}"
+        except ValueError:
+            pass  # not an answer of HEC's form; the status said that all is well
+        return ""
 
     @override
     def body(self, lines: Sequence[bytes]) -> bytes:

@@ -21,6 +21,7 @@ import structlog
 
 from gateway.audit.events import EventFilter
 from gateway.audit.reader import iter_events
+from gateway.audit.segments import list_segments
 from gateway.audit.shipping.cursor import Cursor, Progress, refused_file, wish_file
 from gateway.audit.sinks import AuditSink, DeliveryDeferred, DeliveryRefused
 
@@ -89,6 +90,7 @@ class Shipper:
 
     def step(self) -> bool:
         """Deliver one batch; False where there is nothing new. Raises what the sink raises."""
+        self._look_for_the_place()
         lines, last = self._batch()
         if last is None:
             return False
@@ -139,6 +141,20 @@ class Shipper:
             self._sink.close()
         except Exception as error:  # noqa: BLE001 - as above
             _log.error("audit sink failed to close", sink=self.name, error=str(error))
+
+    def _look_for_the_place(self) -> None:
+        """Say so where the lines that come next were archived or removed before they had arrived."""
+        progress = self.progress
+        if progress.after < 0:
+            return  # a new sink gets what is there
+        segments = list_segments(self._directory)
+        missing = segments[0][0] - (progress.after + 1) if segments else 0
+        if missing <= 0:
+            return
+        progress.lost += missing
+        progress.after = segments[0][0] - 1
+        _log.error("lines were removed from the audit log before a sink had got them", sink=self.name, lines=missing)
+        self._cursor.write(progress)
 
     def _batch(self) -> tuple[list[bytes], int | None]:
         lines: list[bytes] = []

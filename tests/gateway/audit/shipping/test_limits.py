@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from gateway import cli
 from gateway.audit.shipping.http import DatadogSink, LokiSink, OtlpLogsSink, SplunkSink, WebhookSink
 from gateway.audit.shipping.shipper import LONGEST_DEFERRAL, LONGEST_PAUSE
 from gateway.audit.shipping.shorten import SHORTENED, shortened
 from gateway.audit.shipping.syslog import SyslogSink
-from gateway.audit.sinks import DeliveryDeferred
+from gateway.audit.sinks import DeliveryDeferred, DeliveryRefused
 from gateway.errors import AuditError, ConfigurationError
 from tests.fixtures.waiting import eventually
 from tests.gateway.audit.builders import lines_of
@@ -241,3 +244,64 @@ def test_a_batch_with_a_huge_event_does_not_hold_up_the_others(tmp_path):
             pass
         one.close()
         assert numbers(receiver.lines()) == sorted(set(numbers(receiver.lines())))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "refused"),
+    [
+        (b'{"text": "Success", "code": 0}', "", False),
+        (b"", "", False),
+        (b"[1]", "", False),
+        (b'{"text": "Server is busy", "code": 9}', "code 9: Server is busy", False),
+        (b'{"text": "Invalid data format", "code": 6, "invalid-event-number": 0}', "code 6: Invalid", True),
+    ],
+)
+def test_what_splunk_says_in_its_answer_counts(tmp_path, answer, told, refused):
+    with http_receiver() as receiver:
+        receiver.answer = answer
+        sink = SplunkSink.from_options({"url": receiver.url, "token": "t"}, tmp_path)
+        if told:
+            with pytest.raises(AuditError, match=told) as failed:
+                sink.write([event(1)])
+            assert isinstance(failed.value, DeliveryRefused) is refused
+        else:
+            sink.write([event(1)])
+        sink.close()
+
+
+def test_lines_that_were_removed_before_they_arrived_are_told(tmp_path):
+    write_log(tmp_path / "audit", statements=5)
+    with http_receiver() as receiver:
+        one = webhook(tmp_path, receiver.url)
+        while one.step():
+            pass
+        write_log(tmp_path / "audit", statements=5)
+        write_log(tmp_path / "audit", statements=5)
+        first, second, _ = sorted((tmp_path / "audit").glob("audit-*.jsonl"))
+        first.unlink()
+        second.unlink()
+        with capture_logs() as logs:
+            while one.step():
+                pass
+        one.close()
+        assert numbers(receiver.lines())[-1] == numbers(lines_of(tmp_path / "audit"))[-1]
+    missing = one.progress.lost
+    assert missing > 5
+    assert [(item["log_level"], item["lines"]) for item in logs] == [("error", missing)]
+    listed = CliRunner().invoke(cli.app, ["audit", "sinks", "--data-dir", str(tmp_path)])
+    assert f"{missing} lines were removed from the log before it had got them" in listed.stdout
+    again = webhook(tmp_path, "http://127.0.0.1:1")
+    assert (again.progress.lost, again.step()) == (missing, False), "told once"
+
+
+def test_a_new_sink_misses_nothing_of_a_log_whose_beginning_is_archived(tmp_path):
+    for _ in range(2):
+        write_log(tmp_path / "audit", statements=3)
+    sorted((tmp_path / "audit").glob("audit-*.jsonl"))[0].unlink()
+    with http_receiver() as receiver:
+        one = webhook(tmp_path, receiver.url)
+        while one.step():
+            pass
+        one.close()
+        assert receiver.lines() == lines_of(tmp_path / "audit")
+    assert one.progress.lost == 0

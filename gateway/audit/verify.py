@@ -29,6 +29,8 @@ from gateway.errors import AuditError
 _MAX_PROBLEMS: Final = 1000
 _TELL: Final = 8 << 20
 """Bytes between two words about how far it is."""
+_OFTEN: Final = (1 << 12) - 1
+"""Mask over the number of lines between two looks at that."""
 _PUT_AWAY: Final = re.compile(r"audit-[0-9]{20}\.jsonl\.(?!damaged-)[^/]+")
 _EVENT: Final = b'"event":{"metadata":{"uid":"audit.'
 
@@ -184,16 +186,21 @@ class _Progress:
     def __init__(self, tell: Callable[[int, int], None] | None, total: int) -> None:
         self._tell = tell
         self._total = total
-        self._done = self._told = 0
+        self._before = self._told = 0
         if tell is not None:
             tell(0, total)
 
-    def read(self, size: int) -> None:
-        """So many bytes more."""
-        self._done += size
-        if self._tell is not None and self._done - self._told >= _TELL:
-            self._told = self._done
-            self._tell(self._done, max(self._done, self._total))
+    def reached(self, offset: int) -> None:
+        """So far in the present segment."""
+        done = self._before + offset
+        if self._tell is not None and done - self._told >= _TELL:
+            self._told = done
+            self._tell(done, max(done, self._total))
+
+    def finished(self, size: int) -> None:
+        """The segment has so many bytes."""
+        self.reached(size)
+        self._before += size
 
 
 def _is_locked(directory: Path) -> bool:
@@ -266,7 +273,8 @@ class _Checker:
         for offset, line in iter_lines(path):
             line_number += 1
             end = offset + len(line) + 1
-            self.progress.read(len(line) + 1)
+            if not line_number & _OFTEN:
+                self.progress.reached(end)
             sequence = read_line(line)
             if sequence is None:
                 self._problem(ProblemKind.MALFORMED, path.name, line_number, "not an audit line")
@@ -275,6 +283,7 @@ class _Checker:
             self._line(path.name, line_number, line, sequence)
             if _EVENT in line[:64]:
                 self._own_life(path.name, line_number, line)
+        self.progress.finished(end)
         torn = path.stat().st_size - end
         if torn > 0 and newest and writing:
             self.report.notes.append(f"{path.name}:{line_number + 1}: the gateway is writing this line now")

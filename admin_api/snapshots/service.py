@@ -178,7 +178,8 @@ class SnapshotPublisher:
                     wanted = await current_revision(session) + 1
                     command = await CommandRepository(session).newest()
                 if wanted != self.announced.number:
-                    await self._publish()
+                    if not self._publishing.locked():  # somebody is at it, with what is newest by then
+                        await self._publish()
                 elif command != self.announced.command:
                     await self._obey(self.announced.command)
             except ConfigurationError as error:

@@ -17,7 +17,6 @@ from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, opaque_analysis
 from gateway.errors import (
     GatewayError,
-    MaskedValueWrittenBack,
     MessageTooLarge,
     RemoteProtocolError,
     UnsupportedFeature,
@@ -27,7 +26,6 @@ from gateway.protocol.effects import (
     AskApproval,
     AskCommit,
     AskKill,
-    AskRuling,
     Close,
     SendDownstream,
     SendUpstream,
@@ -39,7 +37,7 @@ from gateway_mysql.core import QUIT_COMMAND, Core
 from gateway_mysql.errors import err_payload
 from gateway_mysql.parameters import Arguments, Bound
 from gateway_mysql.pending import Kind, Pending, Prepared, Undo
-from gateway_mysql.session import is_diagnostic
+from gateway_mysql.permits import Permits
 from gateway_mysql.wire.capabilities import Capability
 from gateway_mysql.wire.commands import (
     LAST_PREPARED,
@@ -83,7 +81,7 @@ BLOCK: Final = True
 class ClientStream:
     """Handles the client's commands. All limits are checked before memory is taken."""
 
-    __slots__ = ("_approved", "_core", "_intent", "_killed", "_permitted", "_ruling", "_sequence", "_state", "held")
+    __slots__ = ("_core", "_permits", "_sequence", "held")
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -91,18 +89,7 @@ class ClientStream:
         """Bytes that wait, for the rest of their command or for an answer."""
         self._sequence = 1
         """The number of the first packet that answers the present command."""
-        self._ruling: Ruling | None = None
-        """The answer for the command that waited."""
-        self._intent: StatementRecord | GatewayError | None = None
-        """The record that was committed for the command that waited, or why it could not be."""
-        self._approved: tuple[StatementRecord, GatewayError | None] | None = None
-        """The record whose approval the command waited for, and why it was not given, if so."""
-        self._permitted: StatementRecord | None = None
-        """The record of the change that waited until it could be taken back."""
-        self._killed: bool | None = None
-        """Whether the session that was to be killed was found."""
-        self._state = core.tracker.state
-        """The session state that the last ruling was made for."""
+        self._permits = Permits(core)
 
     # --- bytes --------------------------------------------------------------------------------------------------
 
@@ -133,26 +120,26 @@ class ClientStream:
 
     def ruled(self, ruling: Ruling) -> None:
         """The answer to ``AskRuling``."""
-        self._ruling = ruling
+        self._permits.ruling = ruling
         self.resume()
 
     def committed(self, ask: AskCommit, error: GatewayError | None) -> None:
         """The answer to ``AskCommit``."""
-        self._intent = ask.records[0] if error is None else error
+        self._permits.intent = ask.records[0] if error is None else error
         self.resume()
 
     def approved(self, record: StatementRecord, error: GatewayError | None) -> None:
         """The answer to ``AskApproval``."""
-        self._approved = (record, error)
+        self._permits.approved = (record, error)
         self.resume()
 
     def killed(self, *, found: bool) -> None:
         """The answer to ``AskKill``."""
-        self._killed = found
+        self._permits.killed = found
         self.resume()
 
     def _process(self, data: bytes) -> None:
-        core = self._core
+        core, permits = self._core, self._permits
         position, size = 0, len(data)
         limit = core.max_message
         while position < size:
@@ -190,7 +177,7 @@ class ClientStream:
                 self.held.keep(data[position:])
                 return
             # An answer is good for the command that asked, no other.
-            self._ruling = self._intent = self._approved = self._killed = self._permitted = None
+            permits.ruling = permits.intent = permits.approved = permits.killed = permits.permitted = None
             position = stop
             if core.closed:
                 if core.again is not None:
@@ -262,126 +249,15 @@ class ClientStream:
 
     # --- rulings ------------------------------------------------------------------------------------------------
 
-    def _rule(self, text: bytes, facts: Analysis | None = None, prepared: Prepared | None = None) -> Ruling | None:
-        """The ruling for a text, or None after asking for it (or for the session's state)."""
-        ruling = self._ruling
-        if ruling is not None:
-            self._ruling = None
-            return ruling
-        core, tracker = self._core, self._core.tracker
-        state = tracker.state
-        if tracker.dirty and facts is None:
-            if prepared is None and is_diagnostic(text):
-                state = replace(state, known=False)
-            else:
-                core.probe()
-                return None
-        if prepared is not None:
-            # The server keeps the names' meaning, but looks at its tables anew.
-            state = replace(prepared.state, temporary_objects=state.temporary_objects)
-        self._state = state
-        decoded, certain = tracker.decode(text)
-        keyed = tracker.keyed and certain
-        key: bytes | None = None
-        if facts is not None:
-            key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
-        elif keyed:
-            key = text
-        if key is not None:
-            found = core.rulings.find(state, key)
-            if found is not None:
-                return found
-        if facts is None and not certain:
-            facts = opaque_analysis("unreadable", Action.UNKNOWN, "the text may mean something else to the server")
-        core.ask_down = ask = AskRuling(decoded, state, key, facts)
-        core.effects.append(ask)
-        return None
-
-    def _unfit(self, ruling: Ruling, arguments: Arguments | None) -> GatewayError | None:
-        """Why a statement may not run whatever its text is: what it is bound to, or what could not be counted."""
-        error = changes.unfit(ruling, self._core.opened.catalog)
-        if error is not None:
-            return error
-        if ruling.sentinels is not None and arguments is not None and arguments.count:
-            values = arguments.values
-            if values is None:
-                return MaskedValueWrittenBack("parameters that cannot be read may be what a mask shows")
-            if any(ruling.sentinels.holds(self._shown(value)) for value in values if value is not None):
-                return MaskedValueWrittenBack("a parameter is what a mask shows")
-        return None
-
-    def _shown(self, value: Parameter) -> str:
-        return self._core.tracker.decode(value)[0] if isinstance(value, bytes) else str(value)
-
-    def _permit(
-        self,
-        ruling: Ruling,
-        text: str,
-        prepared: Prepared | None = None,
-        arguments: Arguments | None = None,
-        attributes: bytes = b"",
-    ) -> StatementRecord | bytes | None:
-        """The record to run under, an error to refuse with, or None after asking for an approval or for the audit."""
-        core = self._core
-        intent = self._intent
-        if intent is not None:
-            self._intent = core.intent = None
-            if isinstance(intent, StatementRecord):
-                intent.intent = False
-                return intent
-            return core.refuse(self._begin(ruling, text, arguments), intent)
-        approved, self._approved = self._approved, None
-        if approved is not None:
-            record, error = approved
-            core.intent = None
-            if error is not None:
-                return core.refuse(record, error)
-        else:
-            record = self._begin(ruling, text, arguments)
-            if ruling.refusal is not None:
-                return core.refuse(record, ruling.refusal)
-            if ruling.plain:
-                return record
-            unfit = self._unfit(ruling, arguments)
-            if unfit is not None:
-                return core.refuse(record, unfit)
-            if ruling.approvals:
-                # The ruling is kept for the second time round, so that nothing can change between question and deed.
-                self._ruling = ruling
-                core.intent = record
-                state = self._state if prepared is None else prepared.state
-                exact = attributes if arguments is None else arguments.exact()
-                core.ask_down = asked = AskApproval(record, state, exact)
-                core.effects.append(asked)
-                return None
-        if ruling.allowance is not None:
-            used_up = ruling.allowance.begin(len(ruling.analysis.statements))
-            if used_up is not None:
-                return core.refuse(record, used_up)
-        if ruling.intent:
-            record.intent = True
-            self._ruling = ruling
-            core.intent = record
-            core.ask_down = ask = AskCommit((record,))
-            core.effects.append(ask)
-            return None
-        return record
-
-    def _begin(self, ruling: Ruling, text: str, arguments: Arguments | None) -> StatementRecord:
-        record = self._core.begin(ruling, text)
-        if arguments is not None:
-            record.parameters, record.bound = arguments.count, arguments.bound
-        return record
-
     def _decide(self, text: bytes, facts: Analysis | None = None) -> tuple[Ruling, StatementRecord] | None:
         """The ruling and the record to run a text under; None where it has to wait, or was refused and answered.
 
         ``self._core.ask_down`` or a pending answer tells the two apart (``blocked``).
         """
-        ruling = self._rule(text, facts)
+        ruling = self._permits.rule(text, facts)
         if ruling is None:
             return None
-        permit = self._permit(ruling, text.decode("utf-8", "backslashreplace"))
+        permit = self._permits.permit(ruling, text.decode("utf-8", "backslashreplace"))
         if permit is None:
             return None
         if isinstance(permit, bytes):
@@ -418,12 +294,12 @@ class ClientStream:
             raise MessageTooLarge("COM_QUERY: the text is longer than limits.max_statement")
         if text[:12].lstrip()[:4].lower() == b"kill" and _BEGINS_WITH_KILL.match(text):
             return self._kill(text)
-        ruling = self._rule(text)
+        ruling = self._permits.rule(text)
         if ruling is None:
             return BLOCK
-        permit: StatementRecord | bytes | None = self._permitted
+        permit: StatementRecord | bytes | None = self._permits.permitted
         if permit is None:
-            permit = self._permit(ruling, text.decode("utf-8", "backslashreplace"), attributes=attributes)
+            permit = self._permits.permit(ruling, text.decode("utf-8", "backslashreplace"), attributes=attributes)
         if permit is None:
             return BLOCK
         if isinstance(permit, bytes):
@@ -461,7 +337,8 @@ class ClientStream:
         refused = changes.prepare(core) if core.undo is _NO_UNDO and core.undo_refused is None else core.undo_refused
         if core.undo is _NO_UNDO and refused is None:
             # The ruling and the record are kept for the next time round; should the client go away, it never ran.
-            self._ruling, self._permitted, core.intent = ruling, permit, permit
+            permits = self._permits
+            permits.ruling, permits.permitted, core.intent = ruling, permit, permit
             return BLOCK
         pending.undo, core.undo = core.undo, _NO_UNDO
         core.intent = core.undo_refused = None
@@ -487,14 +364,14 @@ class ClientStream:
             self._answer(core.refuse(record, error))
             return DONE
         thread = int(matched[3])
-        if self._killed is None:
+        if self._permits.killed is None:
             # As with an intent: record and ruling are kept for the second time round.
-            self._ruling, self._intent = ruling, record
+            self._permits.ruling, self._permits.intent = ruling, record
             hard = (matched[2] or b"connection").lower() == b"connection"
             core.ask_down = ask = AskKill(thread, hard)
             core.effects.append(ask)
             return BLOCK
-        if self._killed:
+        if self._permits.killed:
             core.finish(record, Outcome.SUCCESS)
             status = Status.AUTOCOMMIT | (Status.IN_TRANSACTION if core.tracker.in_transaction else Status(0))
             self._answer(Ok(status=int(status)).encode())
@@ -506,7 +383,7 @@ class ClientStream:
     def _replication(self, command: Command) -> bool:
         facts = opaque_analysis("REPLICATION", Action.REPLICATE, "a replication command")
         text = command.name.encode()
-        ruling = self._rule(text, facts)
+        ruling = self._permits.rule(text, facts)
         if ruling is None:
             return BLOCK
         record = self._core.begin(ruling, f"<{command.name}>")
@@ -524,7 +401,7 @@ class ClientStream:
         if _BEGINS_WITH_KILL.match(text):
             self._answer(err_payload(UnsupportedFeature("KILL cannot be prepared"), reference=core.session_id))
             return DONE
-        ruling = self._rule(text)
+        ruling = self._permits.rule(text)
         if ruling is None:
             return BLOCK
         if ruling.refusal is not None:
@@ -532,7 +409,7 @@ class ClientStream:
             self._answer(core.refuse(record, ruling.refusal))
             return DONE
         hidden = core.count_hidden
-        core.send(raw, Pending(Kind.PREPARE, prepared=Prepared(text, ruling, self._state)))
+        core.send(raw, Pending(Kind.PREPARE, prepared=Prepared(text, ruling, self._permits.state)))
         core.count_hidden = hidden  # preparing counts nothing
         return DONE
 
@@ -552,13 +429,13 @@ class ClientStream:
         """The ruling of a prepared statement, made anew where what it was made of has changed."""
         core = self._core
         current = (
-            self._ruling is None
+            self._permits.ruling is None
             and prepared.ruling.epoch is core.rulings.epoch
             and prepared.state.temporary_objects is core.tracker.state.temporary_objects
         )
         if current:
             return prepared.ruling
-        ruling = self._rule(prepared.text, prepared=prepared)
+        ruling = self._permits.rule(prepared.text, prepared=prepared)
         if ruling is not None:
             prepared.ruling = ruling
             temporary = core.tracker.state.temporary_objects
@@ -589,7 +466,7 @@ class ClientStream:
         bound = Bound(known, core.tracker.codec, ahead) if known else None
         values = None if ahead else known
         arguments = Arguments(prepared.parameters, values, bound, types, payload, _EXECUTE_PARAMETERS, ahead)
-        permit = self._permitted or self._permit(ruling, prepared.shown, prepared, arguments)
+        permit = self._permits.permitted or self._permits.permit(ruling, prepared.shown, prepared, arguments)
         if permit is None:
             return BLOCK
         if isinstance(permit, bytes):
@@ -634,7 +511,7 @@ class ClientStream:
         count = prepared.parameters if values is None else len(values)
         bound = Bound(values, core.tracker.codec, ()) if values else None
         arguments = Arguments(count, values, bound, bulk.types, payload, _BULK_PARAMETERS, {})
-        permit = self._permitted or self._permit(ruling, prepared.shown, prepared, arguments)
+        permit = self._permits.permitted or self._permits.permit(ruling, prepared.shown, prepared, arguments)
         if permit is None:
             return BLOCK
         if isinstance(permit, bytes):

@@ -35,6 +35,7 @@ from gateway_postgres.core import Core
 from gateway_postgres.errors import error_response, sqlstate
 from gateway_postgres.messages import may_speak_of_masked, redacted_error, redacted_notification
 from gateway_postgres.metering import admit_copy, admit_rows
+from gateway_postgres.permits import probe_if_idle
 from gateway_postgres.pipeline import Kind, Pending, Role
 from gateway_postgres.resultmasks import Blocked, ResultMasks, mask_whole
 from gateway_postgres.rows import mask_rows, split_backend
@@ -469,7 +470,7 @@ class ServerStream:
             if pending.record is not None and pending.ruling is not None:
                 core.arm(pending.ruling, id(pending))
         elif core.waiting_for_drain:
-            self._client.probe_if_idle()
+            probe_if_idle(core)
         elif core.abandoned and not core.closed:
             core.closed = True
             core.effects.append(SendUpstream(TERMINATE_MESSAGE))

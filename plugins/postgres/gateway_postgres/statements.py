@@ -8,25 +8,24 @@ ReadyForQuery) is done by PostgreSQL.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from struct import Struct
 from typing import Final
 
 from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
-from gateway.domain.statement import Action, Analysis, SessionEffect, opaque_analysis
+from gateway.domain.statement import Action, SessionEffect, opaque_analysis
 from gateway.errors import GatewayError, MaskedValueWrittenBack, MaskingError, MessageTooLarge, RemoteProtocolError
 from gateway.guardrails.changes import limit_of
-from gateway.protocol.effects import AskApproval, AskCommit, AskRuling, Close, SendUpstream, WithdrawApproval
+from gateway.protocol.effects import AskApproval, AskCommit, Close, SendUpstream, WithdrawApproval
 from gateway.protocol.held import Held
 from gateway_postgres import changes
-from gateway_postgres.copied import CopiedRows, not_as_rows, spelling_of
+from gateway_postgres.copied import CopiedRows, spelling_of
 from gateway_postgres.core import Core
-from gateway_postgres.parameters import MAX_KEPT, BoundParameters, bind_tail, holds_sentinel, short_at
+from gateway_postgres.parameters import MAX_KEPT, bind_tail, holds_sentinel, short_at
+from gateway_postgres.permits import Permits
 from gateway_postgres.pipeline import Kind, Pending, Portal, Prepared
 from gateway_postgres.rows import split_frontend
-from gateway_postgres.session import probe
 from gateway_postgres.wire.codec import frame
 
 _LENGTH = Struct("!I")
@@ -47,8 +46,6 @@ COPY_DONE: Final = 0x63  # c
 COPY_FAIL: Final = 0x66  # f
 STATEMENT: Final = 0x53  # S
 PORTAL: Final = 0x50  # P
-FAILED: Final = 0x45  # E
-"""ReadyForQuery's status in a transaction that only ROLLBACK can end."""
 
 _FLUSH_MESSAGE: Final = frame(FLUSH)
 _ABANDON: Final = frame(COPY_FAIL, b"client went away\0") + _FLUSH_MESSAGE
@@ -78,15 +75,11 @@ class ClientStream:
     """Handles the client's messages. All limits are checked before memory is taken."""
 
     __slots__ = (
-        "_approved",
         "_core",
         "_discarding",
-        "_intent",
         "_max_message",
         "_max_statement",
-        "_permitted",
-        "_ruling",
-        "_state",
+        "_permits",
         "_stream",
         "held",
     )
@@ -100,16 +93,7 @@ class ClientStream:
         self._stream = 0
         """Bytes still to come of a CopyData message whose beginning was forwarded (or dropped, if ``_discarding``)."""
         self._discarding = False
-        self._ruling: Ruling | None = None
-        """The answer for the message that waited."""
-        self._intent: StatementRecord | GatewayError | None = None
-        """The record that was committed for the message that waited, or why it could not be."""
-        self._approved: tuple[StatementRecord, GatewayError | None] | None = None
-        """The record whose approval the message waited for, and why it was not given, if so."""
-        self._permitted: StatementRecord | None = None
-        """The record of the message that waits for a transaction around it."""
-        self._state = core.tracker.state
-        """The session state that the last ruling was made for."""
+        self._permits = Permits(core)
 
     # --- bytes --------------------------------------------------------------------------------------------------
 
@@ -145,22 +129,22 @@ class ClientStream:
 
     def ruled(self, ruling: Ruling) -> None:
         """The answer to ``AskRuling``."""
-        self._ruling = ruling
+        self._permits.ruling = ruling
         self.resume()
 
     def committed(self, ask: AskCommit, error: GatewayError | None) -> None:
         """The answer to ``AskCommit``."""
-        self._intent = ask.records[0] if error is None else error
+        self._permits.intent = ask.records[0] if error is None else error
         self.resume()
 
     def approved(self, record: StatementRecord, error: GatewayError | None) -> None:
         """The answer to ``AskApproval``."""
-        self._approved = (record, error)
+        self._permits.approved = (record, error)
         self.resume()
 
     def _process(self, data: bytes) -> None:
         core = self._core
-        effects, pipeline = core.effects, core.pipeline
+        effects, pipeline, permits = core.effects, core.pipeline, self._permits
         position, size = 0, len(data)
         forwarded = 0
         if self._stream:
@@ -172,10 +156,9 @@ class ClientStream:
         for kind, start, stop, _ in entries:
             before = len(effects)
             outcome = self._message(kind, data, start, stop)
-            if outcome is not _BLOCK and self._ruling is not None:
-                self._ruling = self._intent = self._approved = (
-                    None  # an answer is good for the message that asked, no other
-                )
+            if outcome is not _BLOCK and permits.ruling is not None:
+                # An answer is good for the message that asked, no other.
+                permits.ruling = permits.intent = permits.approved = None
             if outcome is None:
                 position = stop
                 if pipeline.awaiting is None:
@@ -261,126 +244,6 @@ class ClientStream:
             return self._terminate()
         raise RemoteProtocolError(f"frontend message type {kind} inside COPY")
 
-    # --- rulings ------------------------------------------------------------------------------------------------
-
-    def _rule(self, text: bytes, facts: Analysis | None = None) -> Ruling | None:
-        """The ruling for a text, or None after asking for it (or for the session's state)."""
-        ruling = self._ruling
-        if ruling is not None:
-            self._ruling = None
-            return ruling
-        core, tracker = self._core, self._core.tracker
-        state = tracker.state
-        if tracker.dirty and facts is None:
-            if core.pipeline.unsynced or tracker.transaction == FAILED:
-                state = replace(state, search_path=None)
-            else:
-                core.waiting_for_drain = True
-                self.probe_if_idle()
-                return None
-        if core.catalog_uncertain and core.masked:
-            # The catalog shows a schema change only when its transaction has ended.
-            state = replace(state, search_path=None)
-        fetches = core.cursors.any and facts is None and b"fetch" in text.lower()
-        if fetches:
-            # Not kept: what it means changes with the cursors.
-            state = core.cursors.state(state)
-        self._state = state
-        if facts is not None:
-            key = b"\0%s\0%s" % (facts.statements[0].kind.encode(), text)
-            found = core.rulings.find(state, key)
-            ask = AskRuling(text.decode("latin-1"), state, key, facts)
-        elif tracker.codec == "utf-8" and not tracker.text_unsure and not fetches:
-            found = core.rulings.find(state, text)
-            ask = None
-        else:
-            found = ask = None
-        if found is not None:
-            return found
-        if ask is None:
-            decoded = tracker.decode(text)
-            if decoded is not None:
-                ask = AskRuling(decoded, state, text if tracker.codec == "utf-8" and not fetches else None)
-            else:
-                facts = opaque_analysis("unreadable", Action.UNKNOWN, "the text may mean something else to the server")
-                ask = AskRuling(text.decode("latin-1"), state, None, facts)
-        core.ask_down = ask
-        core.effects.append(ask)
-        return None
-
-    def probe_if_idle(self) -> None:
-        """Ask the server for the session's state as soon as nothing is under way."""
-        core = self._core
-        if core.waiting_for_drain and not core.pipeline.queue:
-            core.effects.append(SendUpstream(probe(core.private_name)))
-            core.pipeline.expect(Pending(Kind.PROBE))
-
-    def _permit(self, ruling: Ruling, text: str, portal: Portal | None = None) -> StatementRecord | bytes | None:
-        """The record to run under, an error to refuse with, or None after asking for an approval or for the audit."""
-        intent = self._intent
-        if ruling.plain and intent is None and ruling.refusal is None and (portal is None or portal.refusal is None):
-            return self._begin(ruling, text, portal)
-        if intent is not None:
-            self._intent = self._core.intent = None
-            if isinstance(intent, StatementRecord):
-                intent.intent = False
-                return intent
-            return self._core.refuse(self._begin(ruling, text, portal), intent)
-        approved, self._approved = self._approved, None
-        if approved is not None:
-            record, error = approved
-            self._core.intent = None
-            if error is not None:
-                return self._core.refuse(record, error)
-            if portal is not None:
-                portal.approval = record.approval
-        else:
-            record = self._begin(ruling, text, portal)
-            if ruling.refusal is not None:
-                return self._core.refuse(record, ruling.refusal)
-            if portal is not None and portal.refusal is not None:
-                return self._core.refuse(record, portal.refusal)
-            if ruling.as_rows and (portal is not None or spelling_of(ruling, self._core.tracker.codec) is None):
-                return self._core.refuse(record, not_as_rows())
-            if ruling.approvals:
-                if portal is None or portal.approval is None:
-                    self._ask_approval(ruling, record, portal)
-                    return None
-                record.approval = portal.approval  # the rest of the rows of what was approved
-        if ruling.allowance is not None and (portal is None or not portal.begun):
-            used_up = ruling.allowance.begin(len(ruling.analysis.statements))
-            if used_up is not None:
-                return self._core.refuse(record, used_up)
-            if portal is not None:
-                portal.begun = True
-        if ruling.intent:
-            record.intent = True
-            # The ruling is kept for the second time round, so that nothing can change between intent and deed.
-            self._ruling = ruling
-            self._core.intent = record
-            self._core.ask_down = ask = AskCommit((record,))
-            self._core.effects.append(ask)
-            return None
-        return record
-
-    def _begin(self, ruling: Ruling, text: str, portal: Portal | None) -> StatementRecord:
-        core = self._core
-        record = core.begin(ruling, text)
-        if portal is not None and portal.parameters:
-            record.parameters = portal.parameters
-            record.bound = BoundParameters(portal.bound, portal.prepared.types, core.tracker.codec)
-        return record
-
-    def _ask_approval(self, ruling: Ruling, record: StatementRecord, portal: Portal | None) -> None:
-        # As with an intent: the ruling is kept for the second time round.
-        self._ruling = ruling
-        core = self._core
-        core.intent = record
-        state = self._state if portal is None else portal.prepared.state
-        ahead = tuple([pending.record for pending in core.pipeline.queue if pending.record is not None])
-        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else _exact(portal), ahead)
-        core.effects.append(ask)
-
     def _sent(self, pending: Pending, ruling: Ruling) -> None:
         """A statement goes to the server: what follows from its facts for the session."""
         core = self._core
@@ -419,10 +282,10 @@ class ClientStream:
             raise RemoteProtocolError("Query: the text does not end where the message does")
         if len(text) > self._max_statement:
             raise MessageTooLarge("Query: the text is longer than limits.max_statement")
-        ruling = self._rule(text, core.replication_facts)
+        ruling = self._permits.rule(text, core.replication_facts)
         if ruling is None:
             return _BLOCK
-        permit = self._permitted or self._permit(ruling, text.decode("utf-8", "backslashreplace"))
+        permit = self._permits.permitted or self._permits.permit(ruling, text.decode("utf-8", "backslashreplace"))
         if permit is None:
             return _BLOCK
         if isinstance(permit, bytes):
@@ -432,7 +295,7 @@ class ClientStream:
         pending.changes = limit_of(ruling)
         if pending.changes is not None and not self._in_transaction(ruling, permit):
             return _BLOCK
-        self._permitted = None
+        self._permits.permitted = None
         self._sent(pending, ruling)
         if pending.changes is not None:
             # What comes after it depends on whether it is undone.
@@ -463,7 +326,7 @@ class ClientStream:
             core.intent = None
             return True
         # The ruling and the record are kept for the next time round; should the client go away, it never ran.
-        self._ruling, self._permitted, core.intent = ruling, permit, permit
+        self._permits.ruling, self._permits.permitted, core.intent = ruling, permit, permit
         return False
 
     def _function_call(self, data: bytes, start: int, stop: int) -> Outcome:
@@ -472,10 +335,10 @@ class ClientStream:
             raise RemoteProtocolError("FunctionCall: too short")
         oid = _LENGTH.unpack_from(data, start + 5)[0]
         facts = opaque_analysis("FUNCTION CALL", Action.FUNCTION_CALL, "a function called by its OID")
-        ruling = self._rule(b"%d" % oid, facts)
+        ruling = self._permits.rule(b"%d" % oid, facts)
         if ruling is None:
             return _BLOCK
-        permit = self._permit(ruling, f"function call, OID {oid}")
+        permit = self._permits.permit(ruling, f"function call, OID {oid}")
         if permit is None:
             return _BLOCK
         if isinstance(permit, bytes):
@@ -495,7 +358,7 @@ class ClientStream:
         if text_end - name_end > self._max_statement:
             raise MessageTooLarge("Parse: the text is longer than limits.max_statement")
         name, text = data[start + 5 : name_end], data[name_end + 1 : text_end]
-        ruling = self._rule(text, core.replication_facts)
+        ruling = self._permits.rule(text, core.replication_facts)
         if ruling is None:
             return _BLOCK
         core.pipeline.unsynced = True
@@ -506,7 +369,7 @@ class ClientStream:
             core.pipeline.expect(Pending(Kind.PARSE, refusal=refusal, undo=undo))
             core.pipeline.skipping = True
             return frame(PARSE, name, b"\0querygate refused this statement\0\0\0")
-        prepared = Prepared(name, text, ruling, self._state, types=data[text_end + 1 : stop])
+        prepared = Prepared(name, text, ruling, self._permits.state, types=data[text_end + 1 : stop])
         undo = core.pipeline.set_statement(name, prepared)
         pending = Pending(Kind.PARSE, undo=undo)
         if core.masked:
@@ -530,10 +393,10 @@ class ClientStream:
             pipeline.expect(Pending(Kind.BIND, undo=pipeline.set_portal(portal_name, None)))
             return None
         if not self._current(prepared):
-            ruling = self._rule(prepared.text)
+            ruling = self._permits.rule(prepared.text)
             if ruling is None:
                 return _BLOCK
-            prepared.ruling, prepared.state = ruling, self._state
+            prepared.ruling, prepared.state = ruling, self._permits.state
             prepared.described, prepared.describe_sent = None, False
         pipeline.unsynced = True
         formats: tuple[int, ...] | None
@@ -582,18 +445,18 @@ class ClientStream:
         portal: Portal | None = pipeline.portals.entries.get(name)
         if portal is None:
             facts = opaque_analysis("EXECUTE", Action.CURSOR, "a portal that this session did not bind")
-            ruling = self._rule(b"portal", facts)
+            ruling = self._permits.rule(b"portal", facts)
             text = "<execute portal>"
         else:
             ruling = portal.prepared.ruling
             text = portal.prepared.shown
-            if self._ruling is not None or ruling.epoch is not core.rulings.epoch:
-                ruling = self._rule(portal.prepared.text)
+            if self._permits.ruling is not None or ruling.epoch is not core.rulings.epoch:
+                ruling = self._permits.rule(portal.prepared.text)
                 if ruling is not None:
                     portal.prepared.ruling = ruling
         if ruling is None:
             return _BLOCK
-        permit = self._permit(ruling, text, portal)
+        permit = self._permits.permit(ruling, text, portal)
         if permit is None:
             return _BLOCK
         pipeline.unsynced = True
@@ -687,9 +550,3 @@ def _named(data: bytes, start: int, stop: int, message: str) -> tuple[int, bytes
     if stop - start < 7 or data.find(b"\0", start + 6, stop) != stop - 1 or data[start + 5] not in (STATEMENT, PORTAL):
         raise RemoteProtocolError(f"{message}: malformed")
     return data[start + 5], data[start + 6 : stop - 1]
-
-
-def _exact(portal: Portal) -> bytes:
-    """What a portal's parameters are, for an approval: ``1`` as a number is not ``1`` as a text."""
-    types = portal.prepared.wanted
-    return b"%d %b%b" % (len(types), types, portal.bound)

@@ -27,6 +27,7 @@ SOURCE_ROOTS = {
     "plugins/mongodb/gateway_mongodb": "gateway_mongodb",
 }
 TYPED = (
+    "gateway/audit/fastpath.py",
     "gateway/audit/intake.py",
     "gateway/audit/log.py",
     "gateway/audit/records.py",

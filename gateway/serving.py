@@ -71,6 +71,7 @@ async def run(path: Path, config: Config) -> int:
     services: list[Service] = []
     link: ControlLink | None = None
     try:
+        assembly.audit.serve(loop)
         await assembly.desk.open()
         webhooks.start()
         _tell_removed(plane)

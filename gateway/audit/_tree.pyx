@@ -25,6 +25,7 @@ cdef enum:
     HASH = 32
     LEVELS = 64
     CONTEXT_WORDS = 32  # 256 bytes; SHA256_CTX has 112
+    SMALL = 16384  # bytes that are hashed sooner than two threads agree on who holds the interpreter
 
 cdef init_function sha_init
 cdef update_function sha_update
@@ -63,6 +64,25 @@ cdef void _node(void* context, const unsigned char* left, unsigned char* right) 
     sha_final(right, context)
 
 
+cdef void _add(
+    unsigned char (*stack)[HASH],
+    Py_ssize_t* depth,
+    unsigned long long bits,
+    const char* line,
+    size_t size,
+) noexcept nogil:
+    """Append one line to a tree of ``bits`` leaves."""
+    cdef unsigned long long context[CONTEXT_WORDS]
+    cdef unsigned char leaf[HASH]
+    _leaf(context, line, size, leaf)
+    while bits & 1:
+        depth[0] -= 1
+        _node(context, stack[depth[0]], leaf)
+        bits >>= 1
+    memcpy(stack[depth[0]], leaf, HASH)
+    depth[0] += 1
+
+
 def grow(unsigned long long size, list peaks, list lines):
     """The peaks after the tree of ``size`` leaves, which has ``peaks``, has grown by ``lines``.
 
@@ -70,10 +90,8 @@ def grow(unsigned long long size, list peaks, list lines):
     that cannot be.
     """
     cdef Py_ssize_t count = len(lines), depth = len(peaks), index
-    cdef unsigned long long bits
+    cdef size_t total = 0
     cdef unsigned char stack[LEVELS + 1][HASH]
-    cdef unsigned char leaf[HASH]
-    cdef unsigned long long context[CONTEXT_WORDS]
     cdef const char** starts
     cdef size_t* sizes
     if depth > LEVELS - 1:
@@ -94,17 +112,14 @@ def grow(unsigned long long size, list peaks, list lines):
                 raise TypeError("a line must be bytes")
             starts[index] = PyBytes_AS_STRING(lines[index])
             sizes[index] = PyBytes_GET_SIZE(lines[index])
-        with nogil:
+            total += sizes[index]
+        if total <= SMALL:
             for index in range(count):
-                _leaf(context, starts[index], sizes[index], leaf)
-                bits = size
-                while bits & 1:
-                    depth -= 1
-                    _node(context, stack[depth], leaf)
-                    bits >>= 1
-                memcpy(stack[depth], leaf, HASH)
-                depth += 1
-                size += 1
+                _add(stack, &depth, size + index, starts[index], sizes[index])
+        else:
+            with nogil:
+                for index in range(count):
+                    _add(stack, &depth, size + index, starts[index], sizes[index])
     finally:
         PyMem_Free(starts)
         PyMem_Free(sizes)

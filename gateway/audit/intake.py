@@ -39,12 +39,17 @@ Done = Callable[[AuditError | None], None]
 """Told once: None when it is on disk, an error when it is not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, init=False)
 class Waiter:
     """Somebody who waits for the disk. ``done`` is called in ``loop``."""
 
     loop: asyncio.AbstractEventLoop
     done: Done
+
+    # Written out, since what the decorator writes would not be compiled, and every commit makes one.
+    def __init__(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        self.loop = loop
+        self.done = done
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,14 @@ class Intake:
         self.closing = False
         """Whether nothing is taken any more."""
         self._flush_at = _NEVER
+        self._left_at = _NEVER
         self._asleep = False
         """Whether the writer has to be woken for a line. While there is work it naps, and looks by itself: to wake a
         thread for each batch would cost more than the batch."""
+        self._resting = False
+        """Whether the writer waits and has nothing to do."""
+        self.lent = False
+        """Whether its files are in the hands of the fast path."""
 
     def add(self, line: bytes, sequence: int) -> None:
         """Append a line. The lock is held."""
@@ -119,6 +129,11 @@ class Intake:
         """
         self._waiters.append(waiter)
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for the disk who is not being served."""
+        return bool(self._waiters)
+
     def hurry(self) -> None:
         """Have the writer begin."""
         with self.lock:
@@ -134,35 +149,88 @@ class Intake:
         self.closing = True
         self._wakeup.notify()
 
-    def wait(self, until: float, *, patient: bool) -> None:
-        """Sleep until there is something to do or ``until`` (monotonic seconds). ``patient`` ignores new lines."""
+    def lend(self) -> Work | None:
+        """Everything that is there, and the files with it; None where the writer has to do it. The lock is held.
+
+        ``give_back`` is to follow.
+        """
+        lendable = self._resting and not (self.lent or self._urgent or self.closing or self.reason or self._ready)
+        if not lendable or self._open.segment is not None:
+            return None
+        self.lent = True
+        return self._take()
+
+    def give_back(self, waiters: list[Waiter], *, urgent: bool) -> None:
+        """The files are the writer's again, and the ``waiters`` too; ``urgent`` has it begin."""
         with self.lock:
-            rested = patient
-            while not self.closing and (patient or not self._urgent):
-                now = self._monotonic()
-                deadline = until if patient else min(until, self._flush_at)
-                if now >= deadline:
-                    return
-                if rested and self._flush_at == _NEVER:
-                    self._asleep = not patient
-                    self._wakeup.wait(deadline - now)
+            self.lent = False
+            self._waiters[:0] = waiters
+            if urgent:
+                self._urgent = True
+            if urgent or not self._resting:
+                self._wakeup.notify()
+
+    def wait_for_return(self, seconds: float) -> None:
+        """Sleep until the files may have been given back."""
+        with self.lock:
+            if self.lent:
+                self._wakeup.wait(seconds)
+
+    def leave(self) -> None:
+        """Have the writer come soon for what the fast path left to it."""
+        with self.lock:
+            if self._left_at == _NEVER:
+                self._left_at = self._monotonic() + self._flush_interval
+                if self._asleep:
                     self._asleep = False
-                else:
-                    self._wakeup.wait(min(deadline - now, self._flush_interval))
-                    rested = True
+                    self._wakeup.notify()
+
+    def wait(self, until: float, *, patient: bool) -> None:
+        """Sleep until there is something to do or ``until`` (monotonic seconds). ``patient`` ignores new lines.
+
+        The files may be lent still.
+        """
+        with self.lock:
+            self._resting = True
+            self._rest(until, patient)
+            self._resting = False
+
+    def _rest(self, until: float, patient: bool) -> None:
+        rested = patient
+        while not self.closing and (patient or not self._urgent):
+            now = self._monotonic()
+            deadline = until if patient else min(until, self._flush_at, self._left_at)
+            if now >= deadline:
+                return
+            if rested and self._flush_at == _NEVER and self._left_at == _NEVER:
+                self._asleep = not patient
+                self._wakeup.wait(deadline - now)
+                self._asleep = False
+            else:
+                self._wakeup.wait(min(deadline - now, self._flush_interval))
+                rested = True
 
     def take(self) -> Work:
-        """Everything that is there."""
+        """Everything that is there, for the writer."""
         with self.lock:
-            batches = list(self._ready)
-            self._ready.clear()
-            if self._open.lines:
-                batches.append(self._open)
-                self._open = Batch()
-            waiters, self._waiters = self._waiters, []
-            self._urgent = False
-            self._flush_at = _NEVER
-            return Work(batches, waiters, self.closing)
+            self._left_at = _NEVER
+            return self._take()
+
+    def _take(self) -> Work:
+        batches = list(self._ready)
+        self._ready.clear()
+        if self._open.lines:
+            batches.append(self._open)
+            self._open = Batch()
+        waiters, self._waiters = self._waiters, []
+        self._urgent = False
+        self._flush_at = _NEVER
+        return Work(batches, waiters, self.closing)
+
+    def synced(self, sequence: int) -> None:
+        """Everything up to the line ``sequence`` is on disk."""
+        with self.lock:
+            self.durable = sequence
 
     def release(self, size: int) -> None:
         """Give back memory that the writer has no more use for."""
@@ -183,10 +251,11 @@ def settle(waiters: list[Waiter], error: str) -> None:
     for loop, told in by_loop.items():
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_tell, told, error)
+            loop.call_soon_threadsafe(tell, told, error)
 
 
-def _tell(told: list[Done], error: str) -> None:
+def tell(told: list[Done], error: str) -> None:
+    """Call everybody in ``told``, in whose loop this runs."""
     for done in told:
         try:
             done(AuditError(error) if error else None)

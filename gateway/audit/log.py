@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Final, NoReturn, Self
 
 from gateway import __version__
 from gateway.audit.event import EventEncoder
+from gateway.audit.fastpath import FastPath
 from gateway.audit.intake import Done, Intake, Waiter
 from gateway.audit.keys import SIGNING_KEY_NAME, load_signer
 from gateway.audit.notes import Checkpoint
@@ -20,7 +22,7 @@ from gateway.audit.recovery import recover
 from gateway.audit.redact import Literals
 from gateway.audit.segments import list_segments
 from gateway.audit.sinks import AttachedSink
-from gateway.audit.storage import Storage
+from gateway.audit.storage import QuickStorage, Storage
 from gateway.audit.witness import Witness
 from gateway.audit.writer import Writer, WriterSettings
 from gateway.domain.audit import AdminOutcome, AdminRecord, Outcome, SessionEventKind, SessionRecord, StatementRecord
@@ -101,7 +103,7 @@ class AuditLog:
         self._records = RecordEncoder(
             RecordSettings(literals=settings.literals, literal_key=settings.literal_key, max_text=settings.max_text)
         )
-        storage = storage or Storage()
+        storage = storage or QuickStorage()
         directory = settings.directory
         lock = _lock(directory, storage)
         try:
@@ -120,6 +122,9 @@ class AuditLog:
             flush_interval=settings.flush_interval,
             monotonic=monotonic,
         )
+        self._storage = storage
+        self._monotonic = monotonic
+        self._fast_path: FastPath | None = None
         self._writer = Writer(
             WriterSettings(
                 directory=directory,
@@ -235,26 +240,37 @@ class AuditLog:
             else:
                 future.set_exception(error)
 
-        self.when_durable(done)
+        self.when_durable(done, asyncio.get_running_loop())
         await future
 
-    def when_durable(self, done: Done) -> None:
-        """``commit`` without a task: ``done`` is called later, by the running event loop.
+    def when_durable(self, done: Done, loop: asyncio.AbstractEventLoop) -> None:
+        """``commit`` without a task: ``done`` is called later, by ``loop``, which is the one that runs.
 
         Raises ``AuditError`` where nothing can be promised; ``done`` is then not called.
         """
         intake = self._intake
-        loop = asyncio.get_running_loop()
         with intake.lock:
             if intake.reason or intake.closing:
                 self._refuse()
             if intake.durable < intake.recorded:
                 intake.enlist(Waiter(loop, done))
-                if self._turn_of is not loop:
+                fast_path = self._fast_path
+                if fast_path is not None and fast_path.loop is loop:
+                    fast_path.asked()
+                elif self._turn_of is not loop:
                     self._turn_of = loop
                     loop.call_soon(self._end_turn)
                 return
         loop.call_soon(done, None)
+
+    def serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the fast path with commits of ``loop``, which is to run until the log is closed, in the same loop.
+
+        Where the system has no eventfd, the writer's thread does them like everybody else's.
+        """
+        if hasattr(os, "eventfd"):
+            self._fast_path = FastPath(loop, self._intake, self._writer, self._storage, self._monotonic)
+            self._writer.give_fast_path(self._fast_path)
 
     def _end_turn(self) -> None:
         """Everybody who wanted the disk in this turn of the loop has said so: one sync serves them all."""
@@ -322,6 +338,8 @@ class AuditLog:
             self._lifecycle("audit.closed", {})
             self._intake.close()
         await asyncio.to_thread(self._writer.join)
+        if self._fast_path is not None:
+            self._fast_path.close()
         for witness in self._witnesses:
             await asyncio.to_thread(witness.close)
         lost = self._intake.recorded - self._intake.durable

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from typing_extensions import override
+
+from gateway.audit import _disk_reference
 
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
+
+
+class Putter(Protocol):
+    """See ``gateway.audit._disk_reference.Putter``."""
+
+    def begin(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Put all of ``data`` at ``offset``, in the background."""
+
+    def result(self) -> tuple[int, bool, bool, int] | None:
+        """Take what became of it: bytes written, synced, still with a name, ``errno``; None while that is not known."""
+
+    def close(self) -> None:
+        """Wait for what is under way, and end the thread."""
+
+
+def _compiled() -> Callable[[int], Putter] | None:
+    if os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
+        return None
+    try:
+        module = importlib.import_module("gateway.audit._disk")
+    except ImportError:
+        return None
+    putter: Callable[[int], Putter] = module.Putter
+    return putter
+
+
+_putter: Final = _compiled()
 
 
 class Storage:
@@ -77,6 +110,10 @@ class Storage:
         """Whether the open file still has a name at all."""
         return os.fstat(descriptor).st_nlink > 0
 
+    def putter(self, wake: int) -> Putter:
+        """A thread that writes, syncs and looks for the file's name, by this storage's own methods."""
+        return _disk_reference.Putter(wake, self.write, self.sync, self.linked)
+
     def free_bytes(self, directory: Path) -> int:
         """Bytes that an ordinary user may still write on the directory's file system."""
         status = os.statvfs(directory)
@@ -98,3 +135,11 @@ class Storage:
         finally:
             os.close(descriptor)
         scratch.replace(path)
+
+
+class QuickStorage(Storage):
+    """The same, with a putter that needs no interpreter, where one was built."""
+
+    @override
+    def putter(self, wake: int) -> Putter:
+        return super().putter(wake) if _putter is None else _putter(wake)

@@ -1,8 +1,7 @@
 """The thread that puts lines on the disk: group commit, retries, room on the disk, sinks.
 
-Files are written at an offset that the writer itself keeps, so a failed write is repeated over whatever it left behind,
-and a failed sync by writing again all that was not yet synced (after a failed fsync the kernel may have thrown the
-pages away, and a second fsync would say that all is well). Lines stay in memory until they are on disk.
+While nothing is amiss, commits are put on the disk by the fast path (``gateway.audit.fastpath``), which borrows the
+writer's files; for everything else they are the writer's own.
 """
 
 from __future__ import annotations
@@ -11,26 +10,29 @@ import errno
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from gateway.audit.appender import Appender
 from gateway.audit.checkpoints import CheckpointFile
 from gateway.audit.delivery import Delivery
 from gateway.audit.intake import Batch, Intake, Waiter, settle
 from gateway.audit.keys import PUBLIC_KEY_NAME
 from gateway.audit.notes import Checkpoint, Signer
 from gateway.audit.reader import SegmentReader
-from gateway.audit.segments import segment_name, write_frontier
 from gateway.audit.sinks import AttachedSink
 from gateway.audit.storage import Storage
 from gateway.audit.tree import Frontier
 
+if TYPE_CHECKING:
+    from gateway.audit.fastpath import FastPath
+
 _log = logging.getLogger(__name__)
 
-_COPY_BLOCK: Final = 1024 * 1024
+_RETURN: Final = 0.05
+"""Seconds that the files may be away when the writer wants them, before it looks whether that is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,36 +87,32 @@ class Writer:
         self._monotonic = monotonic
         self._lock = lock
         self._signer = signer
-        self._tree = tree
-        """Over what is written. Lines are hashed as they come, not thousands at a time when they are synced: whoever
-        hashes keeps the interpreter from everybody else."""
-        self._synced_tree = tree.copy()
-        """Over what is on disk."""
+        self._end = Appender(
+            settings.directory,
+            storage,
+            tree,
+            monotonic=monotonic,
+            on_segment=self._read_from,
+            on_synced=self._synced,
+        )
         self._signed = -1
         """What the last checkpoint covers; -1 before this run's first."""
         self._checkpoints = CheckpointFile(settings.directory, storage)
-        self._before_segment = tree.copy()
         self._on_resumed = on_resumed
         self._on_checkpoint = on_checkpoint
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
 
-        self._descriptor: int | None = None
-        self._path = settings.directory
-        self._offset = 0
-        """Where the next line goes."""
-        self._synced_offset = 0
-        self._todo: deque[Batch] = deque()
-        self._skip = 0
-        """Bytes of the first batch in ``_todo`` that are written already: whole lines."""
-        self._unsynced: list[Batch] = []
         self._delivery = Delivery(sinks)
         self._expanding = bool(sinks)
         self._reader: SegmentReader | None = None
         self._waiters: list[Waiter] = []
         self._write_problem = ""
         self._space_problem = ""
+        self._fast_path: FastPath | None = None
+        self._left: list[Batch] = []
+        """What the fast path wrote and the sinks are still to get."""
+        self._bug: Exception | None = None
         self._next_look = 0.0
-        self._next_sync = 0.0
         self._next_checkpoint = 0.0
 
     def start(self) -> None:
@@ -144,9 +142,10 @@ class Writer:
             while not last:
                 failing = bool(self._intake.reason)
                 due = min(self._next_look, self._next_checkpoint)
-                if self._unsynced and not failing:
-                    due = min(due, self._next_sync)
+                if self._end.unsynced and not failing:
+                    due = min(due, self._end.unsynced_since + self._settings.sync_interval)
                 self._intake.wait(due, patient=failing)
+                self._take_back()
                 last = self._round()
         except Exception as error:  # noqa: BLE001 - without this, a bug of ours would leave commits waiting for ever
             _log.exception("the audit writer stopped")
@@ -156,10 +155,22 @@ class Writer:
         finally:
             self._let_go()
 
+    def _take_back(self) -> None:
+        """Have the files again. The event loop may be held up, so that nobody gives them back."""
+        while self._intake.lent:
+            self._intake.wait_for_return(_RETURN)
+            if self._fast_path is not None and self._intake.lent:
+                self._fast_path.finish()
+
     def _round(self, *, sync: bool = False) -> bool:
         """Take what is there and bring it as far as it goes. True when this was the last round."""
+        if self._bug is not None:
+            raise self._bug
         work = self._intake.take()
-        self._todo.extend(work.batches)
+        self._end.add(work.batches)
+        left, self._left = self._left, []
+        for batch in left:
+            self._deliver(batch)
         self._waiters.extend(work.waiters)
         now = self._monotonic()
         look = now >= self._next_look
@@ -167,17 +178,18 @@ class Writer:
         try:
             if look or problem_before:
                 self._look()
-            self._write()
+            for batch in self._end.write():
+                self.counters.batches += 1
+                self._deliver(batch)
             checkpoint = sync or work.closing or now >= self._next_checkpoint
-            if self._unsynced and (
+            if (
                 checkpoint
                 or self._waiters
                 or problem_before
-                or work.closing
-                or now >= self._next_sync
-                or self._offset - self._synced_offset >= self._settings.unsynced_bytes
+                or now >= self._end.unsynced_since + self._settings.sync_interval
+                or self._end.unsynced >= self._settings.unsynced_bytes
             ):
-                self._sync()
+                self._end.sync()
             self._write_problem = ""
             if not self._space_problem:
                 # Before the checkpoint and the sinks, which nobody waits for.
@@ -199,20 +211,51 @@ class Writer:
         waiters, self._waiters = self._waiters, []
         settle(waiters, error)
 
+    # --- what the fast path does with the files while it has them ---------------------------------------------------
+
+    def give_fast_path(self, fast_path: FastPath) -> None:
+        """Have this one called where the files do not come back in time."""
+        self._fast_path = fast_path
+
+    @property
+    def open_segment(self) -> tuple[int, int] | None:
+        """The open segment's descriptor and where its next line goes; None where something is to be put right first."""
+        end = self._end
+        if end.descriptor is None or end.behind or self._write_problem or self._bug is not None:
+            return None
+        return end.descriptor, end.offset
+
+    def landed(self, batch: Batch | None, size: int, put: tuple[int, bool, bool, int]) -> bool:
+        """See ``Appender.landed``. False where something is amiss: it is put right in the next round."""
+        problem = self._end.landed(batch, size, put)
+        if problem is not None:
+            self._failed(problem)
+        if batch is not None and not self._end.behind:
+            self.counters.batches += 1
+            if self._reader is not None:
+                self._left.append(batch)
+                self._intake.leave()
+        return problem is None
+
+    def broke(self, error: Exception) -> None:
+        """The fast path came upon a bug: the writer stops."""
+        self._bug = error
+
     # --- files ------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
         """Is the segment still where it was, and is there room?"""
-        if self._descriptor is not None:
+        descriptor, path = self._end.descriptor, self._end.path
+        if descriptor is not None:
             try:
-                in_place = self._storage.in_place(self._descriptor, self._path)
+                in_place = self._storage.in_place(descriptor, path)
             except FileNotFoundError:
                 if not self._write_problem:
                     raise
-                self._restore(self._descriptor)
+                self._restore()
                 in_place = True
             if not in_place:
-                raise OSError(errno.ESTALE, "another file stands in the place of the open segment", str(self._path))
+                raise OSError(errno.ESTALE, "another file stands in the place of the open segment", str(path))
         self._space_problem = self._look_for_room()
 
     def _look_for_room(self) -> str:
@@ -225,74 +268,17 @@ class Writer:
             return f"the audit log in {directory} takes {_mebibytes(used)}, {_mebibytes(most)} are allowed"
         return ""
 
-    def _write(self) -> None:
-        while self._todo:
-            batch = self._todo[0]
-            if batch.segment is not None:
-                self._open_segment(batch.segment)
-                batch.segment = None
-            self._write_batch(batch)
-            self._todo.popleft()
-            self._skip = 0
-            if not self._unsynced:
-                self._next_sync = self._monotonic() + self._settings.sync_interval
-            self._unsynced.append(batch)
-            self._tree.add_lines(batch.lines)
-            self.counters.batches += 1
-            if self._reader is not None and not batch.delivered:
-                self._delivery.add(batch, _expand(self._reader, batch))
-
-    def _write_batch(self, batch: Batch) -> None:
-        if self._descriptor is None:
-            raise OSError(errno.EBADF, "no segment is open", str(self._path))
-        view = memoryview(b"\n".join((*batch.lines, b"")))[self._skip :]
-        start = self._offset
-        try:
-            while view:
-                written = self._storage.write(self._descriptor, view, self._offset)
-                if written <= 0:
-                    raise OSError(errno.EIO, "the system wrote nothing", str(self._path))
-                self._offset += written
-                view = view[written:]
-        except OSError:
-            self._cut_torn_line(batch, start, self._descriptor)
-            raise
-
-    def _cut_torn_line(self, batch: Batch, start: int, descriptor: int) -> None:
-        """Keep the whole lines of a half-written batch, and no more."""
-        written = self._offset - start
-        whole = b"\n".join((*batch.lines, b"")).rfind(b"\n", self._skip, self._skip + written) + 1
-        kept = max(0, whole - self._skip)
-        self._skip += kept
-        self._offset = start + kept
-        try:
-            self._storage.truncate(descriptor, self._offset)
-        except OSError as error:
-            # The torn bytes are the beginning of what will be written there next, so they do no harm.
-            _log.warning("torn line left in %s until it can be written: %s", self._path, error)
-
-    def _open_segment(self, first: int) -> None:
-        self._sync()
-        path = self._settings.directory / segment_name(first)
-        if first:
-            # After a sync, so that the tree has everything before.
-            write_frontier(self._storage, path, self._tree)
-        descriptor = self._storage.create(path)
-        if self._descriptor is not None:
-            self._storage.close(self._descriptor)
-        self._descriptor = descriptor
-        self._path = path
-        self._offset = self._synced_offset = 0
-        self._before_segment = self._tree.copy()
-        self._read_from(descriptor)
+    def _deliver(self, batch: Batch) -> None:
+        if self._reader is not None and not batch.delivered:
+            self._delivery.add(batch, _expand(self._reader, batch))
 
     def _read_from(self, descriptor: int) -> None:
         """Whole events are put together for the sinks from the open segment."""
         if self._expanding:
             self._reader = SegmentReader(descriptor)
 
-    def _restore(self, descriptor: int) -> None:
-        """The directory or the segment was removed: write the segment again from the file that is still open."""
+    def _restore(self) -> None:
+        """The directory or the segment was removed."""
         directory = self._settings.directory
         self._storage.make_directory(directory)
         if not self._storage.in_place(self._lock, directory):
@@ -300,59 +286,22 @@ class Writer:
             self._storage.close(self._lock)
             self._lock = lock
         self._storage.replace(directory / PUBLIC_KEY_NAME, f"{self._signer.key}\n".encode())
-        if self._before_segment.size:
-            write_frontier(self._storage, self._path, self._before_segment)
-        copy = self._storage.create(self._path)
-        position = 0
-        try:
-            while position < self._offset:
-                block = self._storage.read(descriptor, min(_COPY_BLOCK, self._offset - position), position)
-                if not block:
-                    raise OSError(errno.EIO, "the removed segment cannot be read any more", str(self._path))
-                view = memoryview(block)
-                while view:
-                    written = self._storage.write(copy, view, position)
-                    position += written
-                    view = view[written:]
-            self._storage.sync(copy)
-        except OSError:
-            self._storage.close(copy)
-            self._path.unlink(missing_ok=True)
-            raise
-        self._storage.close(descriptor)
-        self._descriptor = copy
-        self._read_from(copy)
+        self._end.restore()
         self._signed = -1
 
-    def _sync(self) -> None:
-        if self._descriptor is None or not self._unsynced:
-            return
-        try:
-            self._storage.sync(self._descriptor)
-        except OSError:
-            self._offset = self._synced_offset
-            self._tree = self._synced_tree.copy()
-            self._skip = 0
-            self._todo.extendleft(reversed(self._unsynced))
-            self._unsynced.clear()
-            raise
-        if not self._storage.linked(self._descriptor):
-            raise FileNotFoundError(errno.ENOENT, "the segment was removed", str(self._path))
+    def _synced(self, batches: list[Batch]) -> None:
         self.counters.syncs += 1
-        self._synced_offset = self._offset
-        self._synced_tree = self._tree.copy()
-        done, self._unsynced = self._unsynced, []
-        with self._intake.lock:
-            self._intake.durable = done[-1].sequence
-        for batch in done:
+        self._intake.synced(batches[-1].sequence)
+        for batch in batches:
             batch.synced = True
-            self._release(batch)
+            if self._reader is None or batch.delivered:
+                self._release(batch)
 
     def _checkpoint(self) -> None:
         """Sign what is on disk, unless there is nothing new but the event that told of the last checkpoint."""
-        size = self._synced_tree.size
+        size = self._end.synced_tree.size
         if size > self._signed + 1 or (size > self._signed and self._intake.closing):
-            checkpoint = Checkpoint(self._signer.key.name, size, self._synced_tree.root())
+            checkpoint = Checkpoint(self._signer.key.name, size, self._end.synced_tree.root())
             note = self._signer.sign(checkpoint)
             self._checkpoints.append(note)
             self._signed = size
@@ -362,9 +311,7 @@ class Writer:
 
     def _let_go(self) -> None:
         self._delivery.close()
-        if self._descriptor is not None:
-            self._storage.close(self._descriptor)
-            self._descriptor = None
+        self._end.close()
         self._storage.close(self._lock)
 
     # --- health -----------------------------------------------------------------------------------------------------
@@ -372,7 +319,7 @@ class Writer:
     def _failed(self, error: OSError) -> None:
         self.counters.failures += 1
         what = os.strerror(error.errno) if error.errno and not error.strerror else error.strerror or str(error)
-        self._write_problem = f"cannot write {self._path}: {what}"
+        self._write_problem = f"cannot write {self._end.path}: {what}"
 
     def _report(self) -> None:
         before = self._intake.reason

@@ -3,13 +3,13 @@
 ``Send`` and ``Close`` are done at once and in order. An ``Ask`` pauses the side it names (its later bytes wait in the
 relay's buffer) until the driver comes back with ``Relay.answer``; the other side goes on.
 
-The three that every statement needs have their ``__init__`` written out: what the decorator writes is not compiled.
+Those that every statement needs have their ``__init__`` written out: what the decorator writes is not compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.domain.audit import SessionEventKind, StatementRecord
@@ -187,11 +187,14 @@ class AskPlan:
     """Where the relay keeps the answer in ``Ruling.plans``."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class AskCommit:
     """Put the audit on disk up to here. Answer: None, or ``AuditError``."""
 
-    records: Sequence[StatementRecord] = field(default_factory=tuple)
+    records: Sequence[StatementRecord]
+
+    def __init__(self, records: Sequence[StatementRecord] = ()) -> None:
+        self.records = records
 
 
 @dataclass(slots=True, eq=False)

@@ -93,8 +93,11 @@ class Audit(Protocol):
     def record_session(self, record: SessionRecord) -> None:
         """Take an event of a session; raises ``AuditError``."""
 
-    def when_durable(self, done: Callable[[AuditError | None], None]) -> None:
-        """Call ``done`` when everything recorded so far is on disk, or cannot be; raises ``AuditError``."""
+    def when_durable(self, done: Callable[[AuditError | None], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Have ``loop``, which is running, call ``done`` when everything recorded so far is on disk, or cannot be.
+
+        Raises ``AuditError``.
+        """
 
 
 class Approvals(Protocol):
@@ -273,7 +276,7 @@ class Gateway:
             try:
                 for record in ask.records:
                     self._audit.record(record, session.audit_context)
-                self._audit.when_durable(lambda error: session.answered(ask, error))
+                self._audit.when_durable(lambda error: session.answered(ask, error), session.loop)
             except AuditError as error:
                 asyncio.get_running_loop().call_soon(session.answered, ask, error)
         else:

@@ -105,7 +105,6 @@ class Session:
         "_down_paused",
         "_held_up",
         "_host",
-        "_loop",
         "_more_down",
         "_more_up",
         "_patience",
@@ -125,6 +124,7 @@ class Session:
         "failure",
         "id",
         "last",
+        "loop",
         "open",
         "principal",
         "relay",
@@ -142,11 +142,11 @@ class Session:
 
     def __init__(self, host: SessionHost, session_id: str, relay: Relay, context: SessionContext) -> None:
         self._host = host
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.id = session_id
         self.relay = relay
         self.context = context
-        self.started = self._loop.time()
+        self.started = self.loop.time()
         self.active = self.started
         """When the client last said something (event loop's clock)."""
         self.principal: Principal | None = None
@@ -201,7 +201,7 @@ class Session:
     def from_client(self, data: bytes) -> None:
         """Bytes from the client."""
         if not self.ended:
-            self.active = self._loop.time()
+            self.active = self.loop.time()
             try:
                 self.run(self.relay.receive_downstream(data))
             except Exception as error:  # noqa: BLE001 - a bug must not leave a session half alive
@@ -262,7 +262,7 @@ class Session:
 
     def _be_patient(self, seconds: float, error: GatewayError) -> None:
         _cancel(self._patience)
-        self._patience = self._loop.call_later(seconds, self.terminate, error)
+        self._patience = self.loop.call_later(seconds, self.terminate, error)
 
     def _step(self, event: Callable[[], list[Effect]]) -> None:
         if not self.ended:
@@ -311,6 +311,10 @@ class Session:
                     if effect.record.outcome not in _NEVER_RAN:  # type: ignore[union-attr]
                         self._broken(error, effects)
                         return
+            elif kind is AskCommit:
+                if asks is None:
+                    asks = []
+                asks.append(effect)  # type: ignore[arg-type]
             else:
                 match effect:
                     case Close():
@@ -411,10 +415,10 @@ class Session:
             (self.upstream.pause_reading if stop else self.upstream.resume_reading)()
         if self._more_down and not self.upstream_full:
             self._more_down = False
-            self._loop.call_soon(self.from_client, b"")
+            self.loop.call_soon(self.from_client, b"")
         if self._more_up and not self.downstream_full:
             self._more_up = False
-            self._loop.call_soon(self.from_database, b"")
+            self.loop.call_soon(self.from_database, b"")
 
     def give_client_to(self, successor: Session) -> bool:
         """Hand the client over to a session that has just been made. False where there is no client any more."""
@@ -441,7 +445,7 @@ class Session:
         _cancel(self._deadline)
         self._deadline = None
         if effect.seconds is not None:
-            self._deadline = self._loop.call_later(effect.seconds, self._expired, effect.token)
+            self._deadline = self.loop.call_later(effect.seconds, self._expired, effect.token)
 
     def _expired(self, token: int) -> None:
         self._deadline = None
@@ -478,10 +482,10 @@ class Session:
         try:
             if self.downstream is not None:
                 grace = CLOSE_GRACE if self.open else STRANGER_GRACE
-                self._down_linger = self._loop.call_later(grace, self.downstream.abort)
+                self._down_linger = self.loop.call_later(grace, self.downstream.abort)
                 _finish(self.downstream)
             if self.upstream is not None:
-                self._up_linger = self._loop.call_later(CLOSE_GRACE, self.upstream.abort)
+                self._up_linger = self.loop.call_later(CLOSE_GRACE, self.upstream.abort)
                 self.upstream.close()
         finally:
             self._host.closed(self)

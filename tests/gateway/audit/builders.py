@@ -124,9 +124,13 @@ class FaultyStorage(Storage):
         self.gate = threading.Event()
         """While clear, writes hang."""
         self.gate.set()
+        self.hanging = 0
+        """How many do."""
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
+        self.hanging += 1
         assert self.gate.wait(20)
+        self.hanging -= 1
         size = min(len(data), self.longest_write)
         if self.room is not None:
             size = min(size, self.room)

@@ -32,6 +32,8 @@ async def worker(log, run, name):
 
 async def main(directory, run):
     log = open_log(directory, segment_bytes=100_000, checkpoint_interval=0.02)
+    if int(run) % 2:
+        log.serve(asyncio.get_running_loop())
     await asyncio.gather(*(worker(log, run, name) for name in range(8)))
 
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -87,11 +87,14 @@ def test_after_a_failed_sync_everything_unsynced_is_written_again(tmp_path: Path
     with pytest.raises(AuditError, match="Input/output error"):
         commit(log)
     # What a kernel may do after a failed fsync: the pages are gone.
+    storage.gate.clear()
+    eventually(lambda: storage.hanging == 1)
     path = next(tmp_path.glob("audit-*.jsonl"))
     kept = path.read_bytes()
     synced = kept.index(b'"id":"s-1.2"')
     path.write_bytes(kept[:synced] + b"\0" * (len(kept) - synced))
     storage.sync_errno = 0
+    storage.gate.set()
     eventually(lambda: log.healthy)
     close(log)
     assert ids(tmp_path) == [f"s-1.{number}" for number in range(1, 6)]

@@ -29,14 +29,16 @@ class ApproverDirectory:
     def of_caller(self, who: Identity) -> Approver:
         """A caller of the API: with the groups of account or token, and of the principal of the same name."""
         source = IdentitySource(who.id, who.issuer, who.groups if who.issuer else frozenset())
-        return Approver(who.name, who.groups | self._plane.groups_of(who.name), source=source)
+        groups = who.groups | self._plane.groups_of(who.name)
+        return Approver(who.name, groups, self._plane.acts_for(who.name), source)
 
     async def named(self, principal: str) -> Approver:
         """Somebody whom a webhook's receiver vouches for: with the principal's groups, if no account is locked out."""
         async with self._database.transaction() as session:
             account = await AdminRepository(session).find(principal)
         locked_out = account is not None and account.disabled
-        return Approver(principal, frozenset() if locked_out else self._plane.groups_of(principal))
+        groups = frozenset[str]() if locked_out else self._plane.groups_of(principal)
+        return Approver(principal, groups, self._plane.acts_for(principal))
 
     async def standing(self, verdicts: Sequence[Verdict]) -> Sequence[frozenset[str]]:
         """Implements ``gateway.approvals.standing.Standing``."""

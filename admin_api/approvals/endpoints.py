@@ -12,11 +12,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from admin_api.approvals.callbacks import MAX_BODY, take_callback, take_slack
 from admin_api.approvals.models import AccessIn, ApprovalOut, CallbackIn, DecisionIn, RevocationIn, approval_out
 from admin_api.approvals.service import ApprovalService
+from admin_api.auth.callers import recognise
 from admin_api.deps import ContextDep
 from admin_api.documents.endpoints import problems
-from admin_api.errors import BadRequest
+from admin_api.errors import BadRequest, Unauthenticated
 from admin_api.pages import Page, Paging, get_paging
-from admin_api.security import Anybody, Approver, public
+from admin_api.security import Anybody, Approver, Role, public
 from gateway.approvals.signature import HEADER
 from gateway.domain.approval import ApprovalState
 
@@ -46,8 +47,18 @@ async def list_approvals(
 
 
 @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
-async def watch_approvals(who: Approver, context: ContextDep) -> StreamingResponse:
-    """Every request at every change from now on, as server-sent events whose data is a request."""
+async def watch_approvals(request: Request, who: Approver, context: ContextDep) -> StreamingResponse:
+    """Every request at every change from now on, as server-sent events whose data is a request.
+
+    It ends with the token and with what lets its bearer in.
+    """
+    token = request.headers.get("Authorization", "").partition(" ")[2]
+
+    async def may_go_on() -> bool:
+        try:
+            return (await recognise(context, token)).may(Role.APPROVER)
+        except Unauthenticated:
+            return False
 
     async def stream() -> AsyncIterator[str]:
         changes = aiter(context.plane.desk.changes())
@@ -56,14 +67,16 @@ async def watch_approvals(who: Approver, context: ContextDep) -> StreamingRespon
         try:
             while True:
                 done, _ = await asyncio.wait({coming}, timeout=_KEEP_ALIVE)
+                if not await may_go_on():
+                    return
                 if not done:
                     yield ": still here\n\n"
                     continue
                 try:
-                    request = coming.result()
+                    changed = coming.result()
                 except StopAsyncIteration:
                     return
-                yield f"event: approval\nid: {request.id}\ndata: {approval_out(request).model_dump_json()}\n\n"
+                yield f"event: approval\nid: {changed.id}\ndata: {approval_out(changed).model_dump_json()}\n\n"
                 coming = asyncio.ensure_future(anext(changes))  # noqa: TID251
         finally:
             coming.cancel()

@@ -4,11 +4,14 @@ Nobody decides a request made in their own name, be it their own or their agent'
 person it acts for. One word per person. A single rejection by somebody who may decide ends the request. With several
 rules (several policies hold the statement) each must be satisfied; one person may count for more than one of them.
 
-A word that has lapsed (``gateway.approvals.standing``) does not count, and its author may decide anew.
+Names are compared without regard to case and to how a character is written: issuers and accounts spell an address as
+somebody typed it, and it is one person all the same. A word that has lapsed (``gateway.approvals.standing``) does not
+count, and its author may decide anew.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from gateway.approvals.errors import AlreadyDecided, InvalidDecision, NotEligible
@@ -26,10 +29,10 @@ def check_eligible(request: ApprovalRequest, approver: Approver, *, approve: boo
     """Raise ``ApprovalError`` where the approver may not decide; whether it would be breaking the glass."""
     if request.state is not ApprovalState.PENDING:
         raise AlreadyDecided(f"request {request.id} is {request.state}{_by(request)}; nothing is left to decide")
-    if any(verdict.approver == approver.name and not verdict.lapsed for verdict in request.verdicts):
+    if any(_folded(verdict.approver) == _folded(approver.name) and not verdict.lapsed for verdict in request.verdicts):
         raise AlreadyDecided(f"{approver.name} has decided request {request.id} already")
-    own = not request.subject.names().isdisjoint((approver.name, *approver.acts_for))
-    if own:
+    own = {_folded(name) for name in request.subject.names()}
+    if not own.isdisjoint(map(_folded, (approver.name, *approver.acts_for))):
         if not approve:
             raise NotEligible("nobody decides a request made in their own name; cancel the statement instead")
         if not may_break_glass(request.rules, approver.groups):
@@ -92,6 +95,10 @@ def check_scope(rules: Sequence[ApprovalRule], scope: GrantScope, window: float 
     if not 0 < window <= longest:
         raise InvalidDecision(f"the window must be between 1 and {longest:.0f} seconds")
     return window
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _wanted(request: ApprovalRequest) -> str:

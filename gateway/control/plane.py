@@ -134,6 +134,11 @@ class LocalDataPlane:
         found = self._assembly.gateway.snapshot.principals.get(principal)
         return frozenset() if found is None else found.groups
 
+    def acts_for(self, principal: str) -> tuple[str, ...]:
+        """Whom a principal acts for in the snapshot in force, nearest first."""
+        found = self._assembly.gateway.snapshot.principals.get(principal)
+        return () if found is None else tuple([person.name for person in found.chain()[1:]])
+
     @property
     def listeners(self) -> Mapping[str, tuple[str, int]]:
         """Where it listens, by protocol."""

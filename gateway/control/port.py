@@ -198,6 +198,9 @@ class DataPlane(Protocol):
     def groups_of(self, principal: str) -> frozenset[str]:
         """The groups of a principal in the snapshot in force; none for somebody who is not in it."""
 
+    def acts_for(self, principal: str) -> tuple[str, ...]:
+        """Whom a principal acts for in the snapshot in force, nearest first; nobody for somebody who is not in it."""
+
     def health(self) -> Health:
         """How it is."""
 

@@ -354,3 +354,14 @@ def test_while_the_store_is_away_nothing_is_decided_on_former_words(desk_api, gr
     assert answer.status_code == 503, answer.text
     monkeypatch.undo()
     assert len(api.run(api.assembly.desk.get(request.id)).verdicts) == 1
+
+
+def test_an_agent_decides_nothing_for_whom_it_acts(desk_api, groups, monkeypatch):
+    api = desk_api
+    token = approver(api, groups, "dba")
+    acts_for = {me(api, token): ("ana@example.com",)}
+    monkeypatch.setattr(LocalDataPlane, "acts_for", lambda self, name: acts_for.get(name, ()))
+    mine = api.post(f"/v1/approvals/{ask(api).id}/decision", {"decision": "approve"}, token=token)
+    assert (mine.status_code, "their own name" in mine.json()["detail"]) == (403, True)
+    other = ask(api, subject=Subject("sam@example.com", "human", session_id="s1"))
+    assert decide(api, other, token)["state"] == "approved"

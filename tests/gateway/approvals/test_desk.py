@@ -297,6 +297,19 @@ def test_nobody_approves_their_own_request_nor_their_agents(tmp_path):
     run(tmp_path, story)
 
 
+@pytest.mark.parametrize("name", ["Ana@Example.com", "ANA@EXAMPLE.COM", "\uff41na@example.com"])
+def test_another_spelling_of_a_name_is_no_other_person(tmp_path, name):
+    async def story(bed: Bed) -> None:
+        await hold(bed, bed.request(replace(RULE, count=2)))
+        with pytest.raises(NotEligible, match="their own name"):
+            await bed.desk.decide("r1", Approver(name, DBA), approve=True)
+        await bed.desk.decide("r1", DORA, approve=True)
+        with pytest.raises(AlreadyDecided):
+            await bed.desk.decide("r1", replace(DORA, name="Dora@Example.com"), approve=True)
+
+    run(tmp_path, story)
+
+
 def test_two_approvals_are_needed_where_the_policy_says_two(tmp_path):
     async def story(bed: Bed) -> None:
         waiting = await hold(bed, bed.request(replace(RULE, count=2)))

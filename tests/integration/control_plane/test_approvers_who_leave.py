@@ -208,3 +208,17 @@ def test_membership_that_is_revoked_ends_its_sessions(
     with client(plane, where, ADMIN) as session:
         assert refused(session.connection, "SELECT * FROM left_fenced")
     assert recorded(plane, asked) == ["requested", "approved", "revoked"]
+
+
+def test_who_is_locked_out_hears_no_more_of_requests(plane: ControlPlane, dbas: list[Dba]) -> None:
+    wish = {"group": "fenced-readers", "resource": "shop-prod", "duration_seconds": 60, "reason": "INC-43"}
+    headers = {"Authorization": f"Bearer {dbas[0].token}"}
+    with httpx2.stream("GET", f"{plane.url}/v1/approvals/events", headers=headers, timeout=60) as events:
+        told = events.iter_lines()
+        assert next(told) == ": connected"
+        asked = plane.ask("POST", "/v1/access-requests", wish, 201)
+        assert any(asked["id"] in line for line in itertools.islice(told, 10))
+        dbas[0].becomes(disabled=True)
+        dbas[1].approves(asked)
+        dbas[1].revokes(asked, "it was for a test")
+        assert not any("revoked" in line or "approved" in line for line in told), "and the stream ends"

@@ -164,3 +164,37 @@ def test_an_approval_is_for_the_same_bytes_once(bed: DeskBed, client: Client) ->
     assert refused.value.code == 13
     for left in bed.requests(ApprovalState.PENDING):
         bed.decide(left, DAVE, approve=False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"q": {"name": "X"}},
+        {"q": {"name": {"$eq": "x"}}},
+        {"limit": 0},
+        {"collation": {"locale": "en", "strength": 1}},
+        {"hint": {"_id": 1}},
+        {"more": {"let": {"name": "y"}}},
+        {"more": {"ordered": False}},
+        {"more": {"writeConcern": {"w": 0}}},
+        {"more": {"maxTimeMS": 1}},
+        {"more": {"comment": "another"}},
+        {"twice": True},
+    ],
+    ids=str,
+)
+def test_what_else_a_command_says_is_part_of_what_was_approved(
+    bed: DeskBed, client: Client, other: dict[str, Any]
+) -> None:
+    def delete(q: Any = None, more: Any = None, twice: bool = False, **options: Any) -> Any:
+        one = {"q": {"name": "x"} if q is None else q, "limit": 1} | options
+        return client.shop.command({"delete": LATER, "deletes": [one] * (1 + twice), **(more or {})})
+
+    with pytest.raises(OperationFailure, match="approval"):
+        delete()
+    bed.decide(bed.pending(), DAVE)
+    with pytest.raises(OperationFailure, match="approval"):
+        delete(**other)
+    assert delete()["n"] == 0, "as it was asked for"
+    for left in bed.requests(ApprovalState.PENDING):
+        bed.decide(left, DAVE, approve=False)

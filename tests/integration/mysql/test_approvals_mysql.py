@@ -203,3 +203,34 @@ def test_values_sent_ahead_are_part_of_it_and_forgotten_with_a_refusal(
     with connected(bed) as plain, plain.cursor() as reader:
         reader.execute("SELECT note FROM held WHERE id = 5")
         assert reader.fetchall() == (("second",),)
+
+
+PRICES = "UPDATE products SET price = price"
+SETTINGS = {
+    "a user variable": ("SET @id = 2", f"{PRICES} WHERE id = @id"),
+    "a user variable that a query assigns": ("SELECT @id := 2", f"{PRICES} WHERE id = @id"),
+    "a user variable that a query fills": ("SELECT 2 INTO @id", f"{PRICES} WHERE id = @id"),
+    "a time zone": ("SET time_zone = '+13:00'", f"{PRICES} WHERE id = 0 AND now() > '2026-01-01'"),
+    "what is checked": ("SET foreign_key_checks = 0", f"{PRICES} WHERE id = 0"),
+    "how numbers go on": ("SET auto_increment_increment = 7", f"{PRICES} WHERE id = 1"),
+    "how much a SELECT gives": ("SET sql_select_limit = 1", f"{PRICES} WHERE id IN (SELECT 3)"),
+    "strictness": ("SET sql_mode = ''", f"{PRICES} WHERE id = 4"),
+    "a character set": ("SET NAMES latin1", f"{PRICES} WHERE name = 'ä'"),
+    "a table of the session's own": ("CREATE TEMPORARY TABLE scratch (id int)", f"{PRICES} WHERE id = 5"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_was_approved_before_a_setting_is_not_approved_after_it(bed: DeskBed, name: str) -> None:
+    setting, text = SETTINGS[name]
+    with connected(bed) as connection:
+        with pytest.raises(pymysql.err.OperationalError, match="approval"):
+            run(connection, text)
+        bed.decide(bed.pending())
+        run(connection, setting)
+        with pytest.raises(pymysql.err.OperationalError, match="approval"):
+            run(connection, text)
+    with connected(bed) as connection:
+        assert run(connection, text) == 0, "as it was asked for"
+    for request in bed.requests(ApprovalState.PENDING):
+        bed.decide(request, approve=False)

@@ -105,6 +105,19 @@ def test_what_was_approved_before_a_setting_is_not_approved_after_it(bed: DeskBe
         assert not refused(connection, text), "as it was asked for"
 
 
+@pytest.mark.parametrize(
+    "options", [{"options": "-c TimeZone=Pacific/Kiritimati"}, {"client_encoding": "latin1"}], ids=str
+)
+def test_what_was_set_with_the_connection_counts(bed: DeskBed, options: dict[str, str]) -> None:
+    text = "DELETE FROM later WHERE at < '2026-01-01'"
+    with bed.connect("sam@example.com") as connection:
+        approve(bed, connection, text)
+    with bed.connect("sam@example.com", **options) as connection:
+        assert refused(connection, text)
+    with bed.connect("sam@example.com", application_name="another") as connection:
+        assert not refused(connection, text)
+
+
 @pytest.mark.parametrize("pipelined", [False, True], ids=["one after the other", "in one go"])
 def test_a_setting_that_was_sent_just_ahead_counts(bed: DeskBed, pipelined: bool) -> None:
     text = "DELETE FROM later WHERE id = current_setting('my.id', true)::int"

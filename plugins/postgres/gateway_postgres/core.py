@@ -24,6 +24,7 @@ class Core(OpenCore):
         "pipeline",
         "private_name",
         "replication_facts",
+        "said",
         "tracker",
         "waiting_for_drain",
         "wrapped",
@@ -41,6 +42,8 @@ class Core(OpenCore):
         self.private_name = b"querygate " + settings.random(8).hex().encode()
         """A name of a statement and portal that no client can have made: for probes, and, since it does not exist
         otherwise, what the server is asked to execute instead of a refused portal."""
+        self.said = b""
+        """What the startup packet set, for an approval: the same text may do something else under it."""
         self.waiting_for_drain = False
         """The client's next message waits until nothing is pending, so that the state can be probed."""
         self.catalog_uncertain = False

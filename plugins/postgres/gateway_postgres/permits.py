@@ -146,7 +146,8 @@ class Permits:
         core.intent = record
         state = self.state if portal is None else portal.prepared.state
         ahead = tuple([pending.record for pending in core.pipeline.queue if pending.record is not None])
-        core.ask_down = ask = AskApproval(record, state, b"" if portal is None else _exact(portal), ahead)
+        exact = core.said + (b"" if portal is None else _exact(portal))
+        core.ask_down = ask = AskApproval(record, state, exact, ahead)
         core.effects.append(ask)
 
 

@@ -28,12 +28,21 @@ HARMLESS: Final = frozenset(
 """Settings that change neither what a statement means nor what it may do."""
 
 
+_NO_SETTINGS: Final = frozenset({"application_name", "database", "fallback_application_name", "replication", "user"})
+
+
 def names(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """The settings that a startup packet makes, lower-case, harmless ones left out; "" for what cannot be read."""
     found = [name.lower() for name in parameters if name != "options"]
     if "options" in parameters:
         found += _switches(parameters["options"])
     return tuple(name for name in dict.fromkeys(found) if name not in HARMLESS)
+
+
+def said(parameters: Mapping[str, str]) -> bytes:
+    """Everything that a startup packet sets, but what names the client, who it is, and where it goes."""
+    found = sorted((name.lower(), value) for name, value in parameters.items() if name.lower() not in _NO_SETTINGS)
+    return repr(found).encode("utf-8", "surrogatepass") if found else b""
 
 
 def facts(settings: tuple[str, ...]) -> tuple[StatementFacts, ...]:

@@ -359,6 +359,7 @@ class Startup:
         if opened is None:
             raise LocalProtocolError("the database is ready, but for nobody")
         core = Core(self._settings, opened, replication=self._replication)
+        core.said = settings.said(self._parameters)
         greeting = [notice.encode() for notice in login.notices]
         for name, value in login.parameters.items():
             core.tracker.parameter(name, value)

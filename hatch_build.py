@@ -40,6 +40,7 @@ TYPED = (
     "gateway/protocol/effects.py",
     "gateway/protocol/held.py",
     "gateway/rulings.py",
+    "gateway/server/recording.py",
     "gateway/server/session.py",
     "gateway/sql/analyse.py",
     "gateway/sql/canonical.py",

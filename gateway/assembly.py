@@ -249,7 +249,7 @@ def assemble(config: Config, *, decided_here: bool = False) -> Assembly:
         approvals=holder,
     )
     if config.admin_api is not None:
-        gateway.metrics = StatementMetrics()
+        gateway.recorder.metrics = StatementMetrics()
     desk.access_ended = lambda request: gateway.access_ended(request.subject.principal, request.resource, request.group)
     if linked is not None:
         linked.access.ended = gateway.access_ended

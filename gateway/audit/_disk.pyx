@@ -108,7 +108,10 @@ cdef void* _work(void* argument) noexcept nogil:
         pthread_mutex_lock(&desk.lock)
         if desk.state == ASKED:
             desk.state = OVER
+        # Without the lock, or whoever wakes up would wait for it at once.
+        pthread_mutex_unlock(&desk.lock)
         write(desk.wake, &one, 8)
+        pthread_mutex_lock(&desk.lock)
     pthread_mutex_unlock(&desk.lock)
     return NULL
 
@@ -166,9 +169,10 @@ cdef class Putter:
             self.desk.size = PyBytes_GET_SIZE(data)
             self.desk.offset = offset
             self.desk.state = ASKED
-            pthread_cond_signal(&self.desk.asked)
         pthread_mutex_unlock(&self.desk.lock)
-        if not free:
+        if free:
+            pthread_cond_signal(&self.desk.asked)
+        else:
             raise RuntimeError("one at a time")
 
     def result(self):

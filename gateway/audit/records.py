@@ -28,7 +28,7 @@ from gateway.domain.literals import Literals
 from gateway.domain.recorded import Shared
 from gateway.domain.statement import Action, Analysis
 from gateway.errors import ConfigurationError
-from gateway.sql.credentials import HIDDEN, about_rows, conceal, holds_login
+from gateway.sql.credentials import HIDDEN, ROWS, about_rows, conceal, holds_login
 
 _SHORT_TEXT: Final = 24
 """Characters up to which a text takes no more than the reference to it."""
@@ -40,6 +40,7 @@ _MAX_VALUES: Final = 1000
 """Bound values kept of one execution."""
 
 _CALLS: Final = frozenset({Action.CALL})
+_NO_CALLS: Final = ROWS - _CALLS
 
 _encode: Final = msgspec.json.Encoder().encode
 # Looking a member up at its class costs a fifth of a microsecond.
@@ -144,7 +145,7 @@ class RecordEncoder:
             record.bytes_out,
             record.masked_cells,
             record.parameters,
-            _UNSET if bound is None else self._shown(bound, mode, record.ruling.analysis),
+            _UNSET if bound is None else self._shown(record, bound, mode),
             record.intent,
             cut,
             record.approval,
@@ -159,11 +160,19 @@ class RecordEncoder:
             audit.concealed = concealed
         return line
 
-    def _shown(self, bound: BoundValues, mode: Literals, analysis: Analysis) -> tuple[BoundValue, ...]:
+    def _shown(self, record: StatementRecord, bound: BoundValues, mode: Literals) -> tuple[BoundValue, ...]:
+        shown = record.shown
+        if shown is None:
+            shown = self._decoded(bound, mode, record.ruling.analysis)
+            if record.intent:
+                record.shown = shown
+        return shown
+
+    def _decoded(self, bound: BoundValues, mode: Literals, analysis: Analysis) -> tuple[BoundValue, ...]:
         values = bound.values()
         if len(values) > _MAX_VALUES:
             values = values[:_MAX_VALUES]
-        if not analysis.actions.isdisjoint(_CALLS) or not about_rows(analysis):
+        if not analysis.actions <= _NO_CALLS and (not analysis.actions.isdisjoint(_CALLS) or not about_rows(analysis)):
             # Not a value of a row, or not surely: a connection string that a function gets.
             values = tuple([HIDDEN if holds_login(value) else value for value in values])
         if mode is _KEEP:

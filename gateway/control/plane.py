@@ -98,7 +98,7 @@ class LocalDataPlane:
 
     def statement_metrics(self) -> StatementMetrics | None:
         """What was counted of statements."""
-        return self._assembly.gateway.metrics
+        return self._assembly.gateway.recorder.metrics
 
     def audit_sinks(self) -> Sequence[tuple[str, Progress, int]]:
         """How far the sinks have come that read the log."""

@@ -48,7 +48,7 @@ class BoundValues(Protocol):
     """The parameters of one execution, undecoded until somebody wants to see them."""
 
     def values(self) -> Sequence[BoundValue]:
-        """Decode them, in order. Called at most once per record, and only where the audit keeps values or hashes them.
+        """Decode them, in order. Called once per execution at most, where the audit keeps values or hashes them.
 
         Never raises for what a client sent: a value that cannot be read is shown as bytes.
         """
@@ -86,6 +86,8 @@ class StatementRecord:
     """By whose approval it ran, where it needed one."""
     masked_by_label: dict[str, int] | None
     """``masked_cells`` by the labels that called for the masks; one under several counts for each. None: nothing."""
+    shown: tuple[BoundValue, ...] | None
+    """The values as the intent's line has them: the audit's own note for the outcome's."""
 
     # Written out, since what the decorator writes would not be compiled, and every statement makes one.
     def __init__(
@@ -105,6 +107,7 @@ class StatementRecord:
         intent: bool = False,
         approval: ApprovalNote | None = None,
         masked_by_label: dict[str, int] | None = None,
+        shown: tuple[BoundValue, ...] | None = None,
     ) -> None:
         self.id = id
         self.ruling = ruling
@@ -121,6 +124,7 @@ class StatementRecord:
         self.intent = intent
         self.approval = approval
         self.masked_by_label = masked_by_label
+        self.shown = shown
 
     def count_masked(self, labels: tuple[tuple[str, ...], ...], cells: tuple[int, ...]) -> None:
         """Add masked values: for each column the labels that called for its mask, and how many values it changed."""

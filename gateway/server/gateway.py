@@ -17,9 +17,7 @@ from gateway.domain.approval import ApprovalNote
 from gateway.domain.audit import SessionEventKind, SessionRecord, StatementRecord
 from gateway.domain.decision import SessionContext
 from gateway.domain.masking import MaskingFunction, MaskSpec
-from gateway.domain.recorded import Shared
 from gateway.errors import AuditError, GatewayError, GatewayShutdown, LimitExceeded, LocalProtocolError
-from gateway.observability.metrics import StatementMetrics
 from gateway.policy.snapshot import Snapshot
 from gateway.protocol.adapter import (
     Limits,
@@ -48,6 +46,7 @@ from gateway.protocol.effects import (
 from gateway.protocol.optional import HasThreads
 from gateway.server.expiry import Expiries
 from gateway.server.listener import Endpoint, Listener, ServerTls
+from gateway.server.recording import Audit, Recorder
 from gateway.server.session import DatabaseProtocol, Session, plain_socket, refusal
 from gateway.server.standing import end_without_token, lost_by_change, with_granted
 from gateway.server.tasks import Tasks
@@ -82,22 +81,6 @@ class Counts:
     terminated: int = 0
     statements: int = 0
     """Of sessions that are over."""
-
-
-class Audit(Protocol):
-    """What the data plane needs of the audit."""
-
-    def record(self, record: StatementRecord, context: Shared) -> None:
-        """Take a statement; raises ``AuditError`` where it cannot be kept."""
-
-    def record_session(self, record: SessionRecord) -> None:
-        """Take an event of a session; raises ``AuditError``."""
-
-    def when_durable(self, done: Callable[[AuditError | None], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Have ``loop``, which is running, call ``done`` when everything recorded so far is on disk, or cannot be.
-
-        Raises ``AuditError``.
-        """
 
 
 class Approvals(Protocol):
@@ -168,8 +151,8 @@ class Gateway:
         self._upstreams = upstreams
         self._tls = tls
         self._approvals = approvals
-        self._remembers = approvals is not None and snapshot.policies.holds
-        """Whether statements are remembered for approvers of later ones."""
+        self.recorder = Recorder(audit)
+        self._remember_statements()
         self._analysers: dict[str, StatementAnalyser] = {}
         self._listeners: list[Listener] = []
         self.tasks = Tasks()
@@ -177,8 +160,6 @@ class Gateway:
         self.unready = ""
         """Why nobody may come in, where there is nothing to decide by; empty where there is."""
         self.counts = Counts()
-        self.metrics: StatementMetrics | None = None
-        """Set where somebody can ask for them."""
         self.token_uses: dict[str, float] = {}
         """When access tokens were last used to log in, by id, Unix seconds; whoever reads it empties it."""
         self._admitted = 0
@@ -270,17 +251,8 @@ class Gateway:
     # --- the session's host -------------------------------------------------------------------------------------
 
     def answer(self, session: Session, ask: Ask) -> None:
-        """Answer a relay's question: in a task of its own, unless only the disk has to be waited for."""
-        if isinstance(ask, AskCommit):
-            # At once, so that an intent is in the log before whatever becomes of it.
-            try:
-                for record in ask.records:
-                    self._audit.record(record, session.audit_context)
-                self._audit.when_durable(lambda error: session.answered(ask, error), session.loop)
-            except AuditError as error:
-                asyncio.get_running_loop().call_soon(session.answered, ask, error)
-        else:
-            self.tasks.start(self._answer(session, ask), name=f"{type(ask).__name__} {session.id}")
+        """Answer a relay's question in a task of its own."""
+        self.tasks.start(self._answer(session, ask), name=f"{type(ask).__name__} {session.id}")
 
     async def _answer(self, session: Session, ask: Ask) -> None:
         result: object
@@ -464,14 +436,6 @@ class Gateway:
         if key is not None:
             self._by_cancel_key[key] = session
 
-    def record_statement(self, session: Session, record: StatementRecord) -> None:
-        """Give a statement to the audit; raises ``AuditError``."""
-        self._audit.record(record, session.audit_context)
-        if self.metrics is not None and session.resource is not None:
-            self.metrics.observe(session.resource.name, session.resource.protocol, record)
-        if self._remembers and self._approvals is not None:
-            self._approvals.ran(session.id, record)
-
     def approval_given_up(self, session: Session) -> None:
         """Nobody waits for the session's held statement any more."""
         if self._approvals is not None:
@@ -515,12 +479,17 @@ class Gateway:
         if not self.sessions:
             self._all_closed.set()
 
+    def _remember_statements(self) -> None:
+        """For approvers of later ones, as long as a policy asks for any."""
+        wanted = self._approvals is not None and self.snapshot.policies.holds
+        self.recorder.remember = self._approvals.ran if wanted and self._approvals is not None else None
+
     # --- changes and the end ------------------------------------------------------------------------------------
 
     def use_snapshot(self, snapshot: Snapshot) -> None:
         """Decide by another snapshot from the next statement on, and end the sessions that it leaves no ground for."""
         self.snapshot = snapshot
-        self._remembers = self._approvals is not None and snapshot.policies.holds
+        self._remember_statements()
         self._chain.forget()
         self._upstreams.forget()
         for session in list(self.sessions.values()):

@@ -67,14 +67,25 @@ _send_now: Final = send_now
 _NEVER_RAN: Final = frozenset({Outcome.REFUSED, Outcome.SKIPPED})
 
 
+class Recording(Protocol):
+    """See ``gateway.server.recording.Recorder``."""
+
+    def record(self, session: Session, record: StatementRecord) -> None:
+        """A statement is over; raises ``AuditError``."""
+
+    def commit(self, session: Session, ask: AskCommit) -> None:
+        """Record what comes with the question, and answer it when that is on disk."""
+
+
 class SessionHost(Protocol):
     """What a session needs of the gateway around it."""
 
     def answer(self, session: Session, ask: Ask) -> None:
         """Answer a question with ``Session.answered``, now or later."""
 
-    def record_statement(self, session: Session, record: StatementRecord) -> None:
-        """Give a statement to the audit; raises ``AuditError``."""
+    @property
+    def recorder(self) -> Recording:
+        """Where the session's statements go."""
 
     def record_session(self, session: Session, kind: SessionEventKind, detail: str) -> None:
         """Give an event of the session to the audit; never raises."""
@@ -108,6 +119,7 @@ class Session:
         "_more_down",
         "_more_up",
         "_patience",
+        "_recorder",
         "_up_linger",
         "_up_paused",
         "active",
@@ -142,6 +154,7 @@ class Session:
 
     def __init__(self, host: SessionHost, session_id: str, relay: Relay, context: SessionContext) -> None:
         self._host = host
+        self._recorder = host.recorder
         self.loop = asyncio.get_running_loop()
         self.id = session_id
         self.relay = relay
@@ -217,7 +230,11 @@ class Session:
 
     def answered(self, ask: Ask, result: object) -> None:
         """The answer to one of the relay's questions."""
-        self._step(lambda: self.relay.answer(ask, result))
+        if not self.ended:
+            try:
+                self.run(self.relay.answer(ask, result))
+            except Exception as error:  # noqa: BLE001 - as above
+                self._crashed(error)
 
     def terminate(self, error: GatewayError) -> None:
         """End the session with a native error."""
@@ -305,7 +322,7 @@ class Session:
                 self.statements += 1
                 self.last = effect.record  # type: ignore[union-attr]
                 try:
-                    self._host.record_statement(self, effect.record)  # type: ignore[union-attr]
+                    self._recorder.record(self, effect.record)  # type: ignore[union-attr]
                 except AuditError as error:
                     # What was not recorded is not shown. That something did not run may be told all the same.
                     if effect.record.outcome not in _NEVER_RAN:  # type: ignore[union-attr]
@@ -364,7 +381,10 @@ class Session:
             self._write(self.downstream, self.downstream_fd, down)
         if asks is not None:
             for ask in asks:
-                self._host.answer(self, ask)
+                if ask.__class__ is AskCommit:
+                    self._recorder.commit(self, ask)
+                else:
+                    self._host.answer(self, ask)
         if close is not None:
             self.end(close.error)
         elif again is not None:

@@ -21,7 +21,7 @@ HIDDEN: Final = "?"
 WITHHELD: Final = "[withheld]"
 """What stands for the rest of a text that cannot be read with certainty."""
 
-_ROWS: Final = frozenset(
+ROWS: Final = frozenset(
     {
         *(Action.READ, Action.INSERT, Action.UPDATE, Action.DELETE, Action.MERGE, Action.TRUNCATE, Action.DROP),
         *(Action.COPY_IN, Action.COPY_OUT, Action.CALL, Action.EXPLAIN, Action.CURSOR, Action.LOCK, Action.SHOW),
@@ -147,10 +147,10 @@ def _hints(lowered: str) -> bool:
 
 def about_rows(analysis: Analysis) -> bool:
     """Whether all that it does is done to rows and tables, so that a word such as ``password`` is a column's name."""
-    if analysis.actions <= _ROWS:
+    if analysis.actions <= ROWS:
         return True
-    return analysis.actions <= _ROWS | _DEFINING and all(
-        facts.actions <= _ROWS or facts.detail in _PLAIN_OBJECTS for facts in analysis.statements
+    return analysis.actions <= ROWS | _DEFINING and all(
+        facts.actions <= ROWS or facts.detail in _PLAIN_OBJECTS for facts in analysis.statements
     )
 
 

@@ -18,6 +18,7 @@ from gateway.domain.audit import BoundValue, Outcome, SessionEventKind, SessionR
 from gateway.domain.recorded import Shared
 from gateway.domain.statement import Action, Analysis, StatementFacts
 from gateway.errors import ConfigurationError
+from gateway.sql.credentials import HIDDEN
 from tests.gateway.audit.builders import (
     ANA,
     ANALYSIS,
@@ -259,6 +260,42 @@ def test_a_ruling_says_what_is_kept_of_its_values(own: Literals | None, shown: s
     found = recorded(record, literal_key=b"k")
     assert found["query_info"]["query_string"] == f"SELECT {shown}".replace("ana", "'ana'")
     assert found["unmapped"].get("parameter_values", ["?"]) == [shown]
+
+
+@pytest.mark.parametrize(
+    ("actions", "kept"),
+    [
+        ({Action.READ}, True),
+        ({Action.READ, Action.UPDATE}, True),
+        ({Action.CALL}, False),
+        ({Action.READ, Action.CALL}, False),
+        ({Action.CREATE}, False),
+    ],
+)
+def test_a_login_among_the_bound_values_is_hidden_unless_it_is_surely_a_rows(actions: set[Action], kept: bool) -> None:
+    login = "host=h user=u password=canary"
+    facts = replace(ANALYSIS.statements[0], actions=frozenset(actions))
+    record = statement(ruling=ruling(replace(ANALYSIS, statements=(facts,))), bound=Bound(login, "ana"))
+    values = recorded(record)["unmapped"]["parameter_values"]
+    assert values == ([login, "ana"] if kept else [HIDDEN, "ana"])
+
+
+def test_an_outcome_shows_the_values_of_its_intent() -> None:
+    class Once(Bound):
+        asked = 0
+
+        def values(self) -> tuple[BoundValue, ...]:
+            self.asked += 1
+            return super().values()
+
+    bound = Once("ana", 7)
+    record = statement(bound=bound, intent=True)
+    encoder = RecordEncoder(RecordSettings())
+    lines = encoder.statement(record, CONTEXT, 0)
+    record.intent = False
+    lines += encoder.statement(record, CONTEXT, len(lines))
+    assert [json.loads(line)["values"] for line in lines if b'"values"' in line] == [["ana", 7], ["ana", 7]]
+    assert bound.asked == 1
 
 
 def test_without_a_key_nothing_is_hashed() -> None:

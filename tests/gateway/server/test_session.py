@@ -107,7 +107,14 @@ class Host:
     def answer(self, session: Session, ask: object) -> None:
         self.asked.append(ask)
 
-    def record_statement(self, session: Session, record: StatementRecord) -> None:
+    @property
+    def recorder(self) -> Host:
+        return self
+
+    def commit(self, session: Session, ask: AskCommit) -> None:
+        self.asked.append(ask)
+
+    def record(self, session: Session, record: StatementRecord) -> None:
         if self.audit_fails:
             raise AuditError("disk full")
         self.records.append(record)

@@ -1,0 +1,60 @@
+"""How what sessions execute gets into the audit. Compiled, since every statement comes by, under an intent twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.domain.audit import SessionRecord, StatementRecord
+from gateway.domain.recorded import Shared
+from gateway.errors import AuditError
+from gateway.observability.metrics import StatementMetrics
+from gateway.protocol.effects import AskCommit
+
+if TYPE_CHECKING:
+    from gateway.server.session import Session
+
+
+class Audit(Protocol):
+    """What the data plane needs of the audit."""
+
+    def record(self, record: StatementRecord, context: Shared) -> None:
+        """Take a statement; raises ``AuditError`` where it cannot be kept."""
+
+    def record_session(self, record: SessionRecord) -> None:
+        """Take an event of a session; raises ``AuditError``."""
+
+    def when_durable(self, done: Callable[[AuditError | None], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Have ``loop``, which is running, call ``done`` when everything recorded so far is on disk, or cannot be.
+
+        Raises ``AuditError``.
+        """
+
+
+class Recorder:
+    """Gives statements to the audit, and to whoever else wants to know of them."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self.metrics: StatementMetrics | None = None
+        """Set where somebody can ask for them."""
+        self.remember: Callable[[str, StatementRecord], None] | None = None
+        """Told of each session's statements, where approvers of later ones will be."""
+
+    def record(self, session: Session, record: StatementRecord) -> None:
+        """A statement is over; raises ``AuditError``."""
+        self._audit.record(record, session.audit_context)
+        if self.metrics is not None and session.resource is not None:
+            self.metrics.observe(session.resource.name, session.resource.protocol, record)
+        if self.remember is not None:
+            self.remember(session.id, record)
+
+    def commit(self, session: Session, ask: AskCommit) -> None:
+        """Record at once, so that an intent is in the log before whatever becomes of it; answer from the disk."""
+        try:
+            for record in ask.records:
+                self._audit.record(record, session.audit_context)
+            self._audit.when_durable(lambda error: session.answered(ask, error), session.loop)
+        except AuditError as error:
+            session.loop.call_soon(session.answered, ask, error)

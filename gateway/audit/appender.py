@@ -126,10 +126,10 @@ class Appender:
             # The torn bytes are the beginning of what will be written there next, so they do no harm.
             _log.warning("torn line left in %s until it can be written: %s", self.path, error)
 
-    def sync(self) -> bool:
-        """See what is written onto the disk; whether there was anything. Raises ``OSError``."""
+    def sync(self) -> None:
+        """See what is written onto the disk. Raises ``OSError``."""
         if self.descriptor is None or not self._unsynced:
-            return False
+            return
         try:
             self._storage.sync(self.descriptor)
         except OSError:
@@ -138,7 +138,6 @@ class Appender:
         if not self._storage.linked(self.descriptor):
             raise FileNotFoundError(errno.ENOENT, "the segment was removed", str(self.path))
         self._synced()
-        return True
 
     def _rewind(self) -> None:
         """Nothing since the last sync counts as written: what became of the kernel's pages is not known."""
@@ -208,11 +207,8 @@ class Appender:
                 block = self._storage.read(descriptor, min(_COPY_BLOCK, self.offset - position), position)
                 if not block:
                     raise OSError(errno.EIO, "the removed segment cannot be read any more", str(self.path))
-                view = memoryview(block)
-                while view:
-                    written = self._storage.write(copy, view, position)
-                    position += written
-                    view = view[written:]
+                self._storage.write_all(copy, block, position)
+                position += len(block)
             self._storage.sync(copy)
         except OSError:
             self._storage.close(copy)

@@ -43,11 +43,7 @@ class CheckpointFile:
                 # New, or removed meanwhile: with what is remembered.
                 data = join_notes([*self._notes, note]).encode()
             try:
-                view, offset = memoryview(data), end
-                while view:
-                    written = self._storage.write(descriptor, view, offset)
-                    offset += written
-                    view = view[written:]
+                self._storage.write_all(descriptor, data, end)
                 self._storage.sync(descriptor)
             except OSError:
                 os.ftruncate(descriptor, end)

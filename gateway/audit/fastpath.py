@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.audit.appender import data_of
-from gateway.audit.intake import Batch, Intake, Waiter, settle, tell
+from gateway.audit.intake import Batch, Intake, Waiter, settle
 from gateway.audit.storage import Storage
 from gateway.audit.writer import Writer
 
@@ -91,7 +91,7 @@ class FastPath:
         if batch is None and intake.durable == intake.recorded:
             # The writer was there between a commit and this turn.
             intake.give_back([], urgent=False)
-            self._tell(work.waiters)
+            settle(work.waiters, "", self.loop)
             return
         self._batch, self._waiters = batch, work.waiters
         try:
@@ -108,13 +108,7 @@ class FastPath:
         told = self._finish()
         if self._intake.waited_for and not self._gathering:
             self._gather()
-        self._tell(told)
-
-    def _tell(self, waiters: list[Waiter]) -> None:
-        mine = [waiter.done for waiter in waiters if waiter.loop is self.loop]
-        tell(mine, "")
-        if len(mine) < len(waiters):
-            settle([waiter for waiter in waiters if waiter.loop is not self.loop], "")
+        settle(told, "", self.loop)
 
     def finish(self) -> None:
         """What the loop would do if it were not held up. For the writer's thread."""

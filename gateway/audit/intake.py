@@ -243,19 +243,24 @@ class Intake:
             self.reason = reason
 
 
-def settle(waiters: list[Waiter], error: str) -> None:
-    """Tell all waiters, with an ``AuditError`` where ``error`` is not empty. From any thread."""
+def settle(waiters: list[Waiter], error: str, here: asyncio.AbstractEventLoop | None = None) -> None:
+    """Tell all waiters, with an ``AuditError`` where ``error`` is not empty. From any thread.
+
+    ``here`` is the event loop in which this runs, if any: who waits in it is told before this returns.
+    """
     by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
     for waiter in waiters:
         by_loop.setdefault(waiter.loop, []).append(waiter.done)
     for loop, told in by_loop.items():
+        if loop is here:
+            _tell(told, error)
+            continue
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, told, error)
+            loop.call_soon_threadsafe(_tell, told, error)
 
 
-def tell(told: list[Done], error: str) -> None:
-    """Call everybody in ``told``, in whose loop this runs."""
+def _tell(told: list[Done], error: str) -> None:
     for done in told:
         try:
             done(AuditError(error) if error else None)

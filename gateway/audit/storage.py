@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import importlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from gateway.audit import _disk_reference
+from gateway.audit._disk_reference import Putter
+
+if TYPE_CHECKING or os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
+    from gateway.audit._disk_reference import Putter as QuickPutter
+else:
+    try:
+        from gateway.audit._disk import Putter as QuickPutter
+    except ImportError:
+        from gateway.audit._disk_reference import Putter as QuickPutter
 
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
-
-
-class Putter(Protocol):
-    """See ``gateway.audit._disk_reference.Putter``."""
-
-    def begin(self, descriptor: int, data: bytes, offset: int) -> None:
-        """Put all of ``data`` at ``offset``, in the background."""
-
-    def result(self) -> tuple[int, bool, bool, int] | None:
-        """Take what became of it: bytes written, synced, still with a name, ``errno``; None while that is not known."""
-
-    def close(self) -> None:
-        """Wait for what is under way, and end the thread."""
-
-
-def _compiled() -> Callable[[int], Putter] | None:
-    if os.environ.get("QUERYGATE_PURE_PYTHON") == "1":
-        return None
-    try:
-        module = importlib.import_module("gateway.audit._disk")
-    except ImportError:
-        return None
-    putter: Callable[[int], Putter] = module.Putter
-    return putter
-
-
-_putter: Final = _compiled()
 
 
 class Storage:
@@ -80,6 +60,16 @@ class Storage:
         """Write at ``offset``; returns how many bytes went, which may be fewer than asked."""
         return os.pwrite(descriptor, data, offset)
 
+    def write_all(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write all of ``data`` at ``offset``."""
+        view = memoryview(data)
+        while view:
+            written = self.write(descriptor, view, offset)
+            if written <= 0:
+                raise OSError(errno.EIO, "the system wrote nothing")
+            offset += written
+            view = view[written:]
+
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
         """Read at ``offset``."""
         return os.pread(descriptor, size, offset)
@@ -112,7 +102,7 @@ class Storage:
 
     def putter(self, wake: int) -> Putter:
         """A thread that writes, syncs and looks for the file's name, by this storage's own methods."""
-        return _disk_reference.Putter(wake, self.write, self.sync, self.linked)
+        return Putter(wake, self.write, self.sync, self.linked)
 
     def free_bytes(self, directory: Path) -> int:
         """Bytes that an ordinary user may still write on the directory's file system."""
@@ -142,4 +132,4 @@ class QuickStorage(Storage):
 
     @override
     def putter(self, wake: int) -> Putter:
-        return super().putter(wake) if _putter is None else _putter(wake)
+        return QuickPutter(wake)

@@ -481,8 +481,8 @@ class Gateway:
 
     def _remember_statements(self) -> None:
         """For approvers of later ones, as long as a policy asks for any."""
-        wanted = self._approvals is not None and self.snapshot.policies.holds
-        self.recorder.remember = self._approvals.ran if wanted and self._approvals is not None else None
+        approvals = self._approvals if self.snapshot.policies.holds else None
+        self.recorder.remember = None if approvals is None else approvals.ran
 
     # --- changes and the end ------------------------------------------------------------------------------------
 

@@ -154,6 +154,17 @@ class FaultyStorage(Storage):
         return min(self.free, super().free_bytes(directory))
 
 
+class BrokenStorage(Storage):
+    """A real disk until its code has a bug."""
+
+    broken = False
+
+    def write(self, descriptor: int, data: memoryview, offset: int) -> int:
+        if self.broken:
+            raise RuntimeError("bug")
+        return super().write(descriptor, data, offset)
+
+
 def open_log(
     directory: Path,
     *,

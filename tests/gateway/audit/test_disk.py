@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.storage import Putter, QuickStorage, Storage
+from gateway.audit._disk_reference import Putter, Result
+from gateway.audit.storage import QuickStorage, Storage
 
-Result = tuple[int, bool, bool, int]
 Open = Callable[[Path, int], int]
 
 

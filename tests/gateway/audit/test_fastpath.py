@@ -20,7 +20,7 @@ from gateway.audit.storage import QuickStorage, Storage
 from gateway.audit.verify import verify
 from gateway.errors import AuditError
 from tests.fixtures.waiting import eventually_in_loop
-from tests.gateway.audit.builders import CONTEXT, FaultyStorage, open_log, raw_lines, refused, statement
+from tests.gateway.audit.builders import CONTEXT, BrokenStorage, FaultyStorage, open_log, raw_lines, refused, statement
 from tests.gateway.audit.test_writer import ids, interruptions
 
 
@@ -237,15 +237,7 @@ async def test_a_removed_segment_is_noticed_and_written_again(tmp_path: Path, st
 
 @in_a_loop
 async def test_a_bug_stops_statements(tmp_path: Path) -> None:
-    class Broken(Storage):
-        broken = False
-
-        def write(self, descriptor: int, data: memoryview, offset: int) -> int:
-            if self.broken:
-                raise RuntimeError("bug")
-            return super().write(descriptor, data, offset)
-
-    storage = Broken()
+    storage = BrokenStorage()
     log = open_log(tmp_path, storage=storage)
     log.serve(asyncio.get_running_loop())
     storage.broken = True

@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.log import AuditLog
-from gateway.audit.storage import Storage
 from gateway.audit.verify import verify
 from gateway.errors import AuditError
 from tests.fixtures.waiting import eventually
-from tests.gateway.audit.builders import CONTEXT, FaultyStorage, lines_of, open_log, raw_lines, refused, statement
+from tests.gateway.audit.builders import (
+    CONTEXT,
+    BrokenStorage,
+    FaultyStorage,
+    lines_of,
+    open_log,
+    raw_lines,
+    refused,
+    statement,
+)
 
 
 def close(log: AuditLog) -> None:
@@ -227,15 +235,7 @@ def test_a_failure_while_a_segment_is_begun(tmp_path: Path) -> None:
 
 
 def test_a_bug_in_the_writer_stops_statements(tmp_path: Path) -> None:
-    class Broken(Storage):
-        broken = False
-
-        def write(self, descriptor: int, data: memoryview, offset: int) -> int:
-            if self.broken:
-                raise RuntimeError("bug")
-            return super().write(descriptor, data, offset)
-
-    storage = Broken()
+    storage = BrokenStorage()
     log = open_log(tmp_path, storage=storage)
     storage.broken = True
     log.record(statement(), CONTEXT)

@@ -13,7 +13,7 @@ from gateway.testing.shop import Shop
 from tests.fixtures.gateway import Config
 from tests.integration.approvals import DORA, DeskBed, desk_bed
 
-TABLES = ("later", "wide", "scratch")
+TABLES = ("tuned", "wide", "scratch")
 
 
 def policies(config: Config) -> None:
@@ -27,7 +27,7 @@ def policies(config: Config) -> None:
 
     config["policies"] = [
         {"name": "all", "effect": "allow", "match": {"actions": ["*"]}},
-        held("later", hold=False),
+        held("tuned", hold=False),
         held("wide", hold=False, scopes=["once", "window"]),
     ]
 
@@ -69,7 +69,7 @@ def in_one_go(connection: psycopg.Connection[Any], *texts: str) -> None:
 
 
 def count(connection: psycopg.Connection[Any]) -> int:
-    (number,) = connection.execute("SELECT count(*) FROM later").fetchone() or (-1,)
+    (number,) = connection.execute("SELECT count(*) FROM tuned").fetchone() or (-1,)
     return int(number)
 
 
@@ -79,18 +79,18 @@ def approve(bed: DeskBed, connection: psycopg.Connection[Any], text: str, **more
 
 
 SETTINGS = {
-    "a time zone": ("SET TimeZone = 'Pacific/Kiritimati'", "DELETE FROM later WHERE at < '2026-01-01'"),
-    "the order of a date's parts": ("SET DateStyle = 'SQL, DMY'", "DELETE FROM later WHERE at < '02/03/2026'"),
-    "what = NULL means": ("SET transform_null_equals = on", "DELETE FROM later WHERE id = NULL"),
-    "a setting of one's own": ("SET my.id = '2'", "DELETE FROM later WHERE id = current_setting('my.id', true)::int"),
+    "a time zone": ("SET TimeZone = 'Pacific/Kiritimati'", "DELETE FROM tuned WHERE at < '2026-01-01'"),
+    "the order of a date's parts": ("SET DateStyle = 'SQL, DMY'", "DELETE FROM tuned WHERE at < '02/03/2026'"),
+    "what = NULL means": ("SET transform_null_equals = on", "DELETE FROM tuned WHERE id = NULL"),
+    "a setting of one's own": ("SET my.id = '2'", "DELETE FROM tuned WHERE id = current_setting('my.id', true)::int"),
     "the same by a function": (
         "SELECT set_config('my.id', '2', false)",
-        "DELETE FROM later WHERE id = current_setting('my.id', true)::int",
+        "DELETE FROM tuned WHERE id = current_setting('my.id', true)::int",
     ),
-    "a search path by a function": ("SELECT set_config('search_path', 'pg_temp, public', false)", "DELETE FROM later"),
-    "a table of the session's own": ("CREATE TEMP TABLE scratch (id int)", "INSERT INTO later SELECT id FROM scratch"),
-    "a role": ("SET ROLE approved", "INSERT INTO later VALUES (3)"),
-    "an authorisation": ("SET SESSION AUTHORIZATION DEFAULT", "INSERT INTO later VALUES (4)"),
+    "a search path by a function": ("SELECT set_config('search_path', 'pg_temp, public', false)", "DELETE FROM tuned"),
+    "a table of the session's own": ("CREATE TEMP TABLE scratch (id int)", "INSERT INTO tuned SELECT id FROM scratch"),
+    "a role": ("SET ROLE approved", "INSERT INTO tuned VALUES (3)"),
+    "an authorisation": ("SET SESSION AUTHORIZATION DEFAULT", "INSERT INTO tuned VALUES (4)"),
 }
 
 
@@ -109,7 +109,7 @@ def test_what_was_approved_before_a_setting_is_not_approved_after_it(bed: DeskBe
     "options", [{"options": "-c TimeZone=Pacific/Kiritimati"}, {"client_encoding": "latin1"}], ids=str
 )
 def test_what_was_set_with_the_connection_counts(bed: DeskBed, options: dict[str, str]) -> None:
-    text = "DELETE FROM later WHERE at < '2026-01-01'"
+    text = "DELETE FROM tuned WHERE at < '2026-01-01'"
     with bed.connect("sam@example.com") as connection:
         approve(bed, connection, text)
     with bed.connect("sam@example.com", **options) as connection:
@@ -120,7 +120,7 @@ def test_what_was_set_with_the_connection_counts(bed: DeskBed, options: dict[str
 
 @pytest.mark.parametrize("pipelined", [False, True], ids=["one after the other", "in one go"])
 def test_a_setting_that_was_sent_just_ahead_counts(bed: DeskBed, pipelined: bool) -> None:
-    text = "DELETE FROM later WHERE id = current_setting('my.id', true)::int"
+    text = "DELETE FROM tuned WHERE id = current_setting('my.id', true)::int"
     with bed.connect("sam@example.com") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             in_one_go(connection, "SET my.id = '1'", text)
@@ -134,7 +134,7 @@ def test_a_setting_that_was_sent_just_ahead_counts(bed: DeskBed, pipelined: bool
 
 
 def test_settings_that_end_with_a_transaction_do_not_carry_an_approval_into_it(bed: DeskBed) -> None:
-    text = "DELETE FROM later WHERE at < '2026-01-01'"
+    text = "DELETE FROM tuned WHERE at < '2026-01-01'"
     with bed.connect("sam@example.com") as connection:
         approve(bed, connection, text)
         connection.execute("BEGIN")
@@ -144,7 +144,7 @@ def test_settings_that_end_with_a_transaction_do_not_carry_an_approval_into_it(b
 
 
 def test_what_tools_say_at_each_turn_costs_no_approval(bed: DeskBed) -> None:
-    text = "INSERT INTO later VALUES (11)"
+    text = "INSERT INTO tuned VALUES (11)"
 
     def turn(connection: psycopg.Connection[Any], number: int) -> None:
         connection.execute(f"SET application_name = 'worker {number}'")
@@ -186,14 +186,14 @@ def test_a_window_is_no_wider_than_the_shape_that_was_approved(bed: DeskBed, oth
 
 
 def test_what_is_sent_behind_a_statement_that_was_approved_is_asked_for_itself(bed: DeskBed) -> None:
-    text = "INSERT INTO later VALUES (21)"
+    text = "INSERT INTO tuned VALUES (21)"
     with bed.connect("sam@example.com") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             in_one_go(connection, text)
         bed.decide(bed.pending())
         before = count(connection)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            in_one_go(connection, text, "INSERT INTO later VALUES (22)", text)
+            in_one_go(connection, text, "INSERT INTO tuned VALUES (22)", text)
         assert count(connection) == before, "a pipeline is one transaction"
-        assert refused(connection, f"{text}; INSERT INTO later VALUES (23)")
-        assert refused(connection, "COPY later (id) FROM STDIN")
+        assert refused(connection, f"{text}; INSERT INTO tuned VALUES (23)")
+        assert refused(connection, "COPY tuned (id) FROM STDIN")

@@ -27,11 +27,13 @@ SOURCE_ROOTS = {
     "plugins/mongodb/gateway_mongodb": "gateway_mongodb",
 }
 TYPED = (
+    "gateway/audit/appender.py",
     "gateway/audit/fastpath.py",
     "gateway/audit/intake.py",
     "gateway/audit/log.py",
     "gateway/audit/records.py",
     "gateway/audit/tree.py",
+    "gateway/audit/writer.py",
     "gateway/domain/audit.py",
     "gateway/domain/recorded.py",
     "gateway/domain/ruling.py",
@@ -83,6 +85,7 @@ TYPED = (
     "plugins/mysql/gateway_mysql/wire/compression.py",
     "plugins/mysql/gateway_mysql/wire/messages.py",
     "plugins/postgres/gateway_postgres/changes.py",
+    "plugins/postgres/gateway_postgres/cursors.py",
     "plugins/postgres/gateway_postgres/metering.py",
     "plugins/postgres/gateway_postgres/parameters.py",
     "plugins/postgres/gateway_postgres/permits.py",

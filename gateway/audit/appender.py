@@ -95,7 +95,20 @@ class Appender:
         if not self._unsynced:
             self.unsynced_since = self._monotonic()
         self._unsynced.append(batch)
-        self._tree.add_lines(batch.lines)
+        if batch.tree is None:
+            self._tree.add_lines(batch.lines)
+        else:
+            self._tree, batch.tree = batch.tree, None
+
+    def ahead(self, batch: Batch) -> None:
+        """Work out the tree with a batch that is on its way to the disk: whoever waits has the time.
+
+        It is the same whatever becomes of the batch, since nothing else can be written in its place.
+        """
+        tree = self._tree.copy()
+        if tree.size + len(batch.lines) == batch.sequence + 1:
+            tree.add_lines(batch.lines)
+            batch.tree = tree
 
     def _write_batch(self, batch: Batch) -> None:
         if self.descriptor is None:

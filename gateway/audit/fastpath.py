@@ -99,6 +99,8 @@ class FastPath:
             data = b"" if batch is None else data_of(batch)
             self._size = len(data)
             self._putter.begin(descriptor, data, offset)
+            if batch is not None:
+                self._writer.ahead(batch)
         except Exception as error:  # noqa: BLE001 - the writer says it to everybody
             self._broke(error)
 

@@ -8,52 +8,73 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
+from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
 
 _log = logging.getLogger(__name__)
 _NEVER: Final = float("inf")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Batch:
     """Lines, without line feeds, that are written together.
 
     ``segment`` is set where the first of them begins a new segment, ``events`` where sinks want them whole.
     """
 
-    segment: int | None = None
-    lines: list[bytes] = field(default_factory=list)
-    events: list[bytes] = field(default_factory=list)
-    size: int = 0
-    sequence: int = -1
+    segment: int | None
+    lines: list[bytes]
+    events: list[bytes]
+    size: int
+    sequence: int
     """Of the last line."""
-    synced: bool = False
-    delivered: bool = False
+    synced: bool
+    delivered: bool
     """Whether the sinks have had it."""
+    tree: Frontier | None
+    """The log's tree with these lines, where somebody had the time to work it out before they were written."""
+
+    # Written out, since what the decorator writes would not be compiled.
+    def __init__(self, segment: int | None = None) -> None:
+        self.segment = segment
+        self.lines = []
+        self.events = []
+        self.size = 0
+        self.sequence = -1
+        self.synced = self.delivered = False
+        self.tree = None
 
 
-Done = Callable[[AuditError | None], None]
-"""Told once: None when it is on disk, an error when it is not."""
+Done = Callable[[Any, AuditError | None], None]
+"""Told once of what was waited with: no error when it is on disk, else why it is not."""
 
 
 @dataclass(slots=True, eq=False, init=False)
 class Waiter:
-    """Somebody who waits for the disk. ``done`` is called in ``loop``."""
+    """Somebody who waits for the disk with ``about``. ``done`` is called in ``loop``."""
 
     loop: asyncio.AbstractEventLoop
     done: Done
+    about: Any
 
     # Written out, since what the decorator writes would not be compiled, and every commit makes one.
-    def __init__(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, done: Done, about: object) -> None:
         self.loop = loop
         self.done = done
+        self.about = about
+
+    def tell(self, error: str) -> None:
+        """Call ``done``, in whose loop this runs."""
+        try:
+            self.done(self.about, AuditError(error) if error else None)
+        except Exception:  # noqa: BLE001 - the others wait, too
+            _log.exception("a session that waited for the audit failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What the writer takes at once."""
 
     batches: list[Batch]
@@ -248,21 +269,18 @@ def settle(waiters: list[Waiter], error: str, here: asyncio.AbstractEventLoop | 
 
     ``here`` is the event loop in which this runs, if any: who waits in it is told before this returns.
     """
-    by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
+    elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
     for waiter in waiters:
-        by_loop.setdefault(waiter.loop, []).append(waiter.done)
-    for loop, told in by_loop.items():
-        if loop is here:
-            _tell(told, error)
-            continue
+        if waiter.loop is here:
+            waiter.tell(error)
+        else:
+            elsewhere.setdefault(waiter.loop, []).append(waiter)
+    for loop, told in elsewhere.items():
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_tell, told, error)
 
 
-def _tell(told: list[Done], error: str) -> None:
-    for done in told:
-        try:
-            done(AuditError(error) if error else None)
-        except Exception:  # noqa: BLE001 - the others wait, too
-            _log.exception("a session that waited for the audit failed")
+def _tell(told: list[Waiter], error: str) -> None:
+    for waiter in told:
+        waiter.tell(error)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn, Self, TypeVar
 
 from gateway import __version__
 from gateway.audit.event import EventEncoder
@@ -31,6 +31,9 @@ from gateway.errors import AuditError
 
 MEBIBYTE: Final = 1024 * 1024
 _NEVER_RAN: Final = frozenset({Outcome.REFUSED})
+
+Asked = TypeVar("Asked")
+"""What somebody waits for the disk with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,22 +185,28 @@ class AuditLog:
         Never waits. Raises ``AuditError`` where the log is unhealthy or its memory full: nothing more may run then. The
         outcome of a statement that reached the database is kept even so, as long as there is memory for it.
         """
+        with self._intake.lock:
+            healthy = self._take(record, context)
+        if not healthy:
+            self._refuse()
+
+    def intend(
+        self,
+        records: Sequence[StatementRecord],
+        context: Shared,
+        done: Callable[[Asked, AuditError | None], None],
+        about: Asked,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """``record`` intents, and ``when_durable`` for them and all before them."""
         intake = self._intake
         with intake.lock:
-            problem = intake.reason or intake.closing or intake.held >= self._limit
-            if problem:
-                self._admit(not record.intent and record.outcome not in _NEVER_RAN)
-            try:
-                lines = self._records.statement(record, context, self._sequence)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise AuditError(f"statement {record.id} cannot be recorded: {error}") from None
-            self._events += 1
-            for line in lines:
-                self._append(line)
-            if self._segment_size >= self._settings.segment_bytes:
-                self._begin_segment("audit.segment", {})
-        if problem:
-            self._refuse()
+            for record in records:
+                if not self._take(record, context):
+                    self._refuse()
+            if self._enlist(done, about, loop):
+                return
+        loop.call_soon(done, about, None)
 
     def record_session(self, record: SessionRecord) -> None:
         """Put a login, a refusal, an end or a cancel request into the log. Raises as ``record`` does."""
@@ -230,21 +239,15 @@ class AuditLog:
 
         What was recorded stays in the log's memory even then and is written when that is possible again.
         """
-        future = asyncio.get_running_loop().create_future()
-
-        def done(error: AuditError | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-        self.when_durable(done, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self.when_durable(_resolve, future, loop)
         await future
 
-    def when_durable(self, done: Done, loop: asyncio.AbstractEventLoop) -> None:
-        """``commit`` without a task: ``done`` is called later, by ``loop``, which is the one that runs.
+    def when_durable(
+        self, done: Callable[[Asked, AuditError | None], None], about: Asked, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """``commit`` without a task: ``done`` is called later with ``about``, by ``loop``, which is the one that runs.
 
         Raises ``AuditError`` where nothing can be promised; ``done`` is then not called.
         """
@@ -252,16 +255,9 @@ class AuditLog:
         with intake.lock:
             if intake.reason or intake.closing:
                 self._refuse()
-            if intake.durable < intake.recorded:
-                intake.enlist(Waiter(loop, done))
-                fast_path = self._fast_path
-                if fast_path is not None and fast_path.loop is loop:
-                    fast_path.asked()
-                elif self._turn_of is not loop:
-                    self._turn_of = loop
-                    loop.call_soon(self._end_turn)
+            if self._enlist(done, about, loop):
                 return
-        loop.call_soon(done, None)
+        loop.call_soon(done, about, None)
 
     def serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the fast path with commits of ``loop``, which is to run until the log is closed, in the same loop.
@@ -348,6 +344,40 @@ class AuditLog:
 
     # --- inside, with the intake's lock held ------------------------------------------------------------------------
 
+    def _take(self, record: StatementRecord, context: Shared) -> bool:
+        """Append a statement's lines. False where that was for the last time, since the log is not well.
+
+        Raises ``AuditError`` where they are not taken.
+        """
+        intake = self._intake
+        healthy = not (intake.reason or intake.closing or intake.held >= self._limit)
+        if not healthy:
+            self._admit(not record.intent and record.outcome not in _NEVER_RAN)
+        try:
+            lines = self._records.statement(record, context, self._sequence)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise AuditError(f"statement {record.id} cannot be recorded: {error}") from None
+        self._events += 1
+        for line in lines:
+            self._append(line)
+        if self._segment_size >= self._settings.segment_bytes:
+            self._begin_segment("audit.segment", {})
+        return healthy
+
+    def _enlist(self, done: Done, about: object, loop: asyncio.AbstractEventLoop) -> bool:
+        """Have ``done`` called when everything is on disk; False where it is."""
+        intake = self._intake
+        if intake.durable >= intake.recorded:
+            return False
+        intake.enlist(Waiter(loop, done, about))
+        fast_path = self._fast_path
+        if fast_path is not None and fast_path.loop is loop:
+            fast_path.asked()
+        elif self._turn_of is not loop:
+            self._turn_of = loop
+            loop.call_soon(self._end_turn)
+        return True
+
     def _append(self, line: bytes) -> None:
         self._segment_size += len(line) + 1
         self._intake.add(line, self._sequence)
@@ -388,6 +418,15 @@ class AuditLog:
         with self._intake.lock:
             if not self._intake.closing:
                 self._lifecycle("audit.checkpoint", details)
+
+
+def _resolve(future: asyncio.Future[None], error: AuditError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _lock(directory: Path, storage: Storage) -> int:

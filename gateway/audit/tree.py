@@ -64,7 +64,10 @@ class Frontier:
 
     def copy(self) -> Self:
         """Another one that grows for itself."""
-        return type(self)(self.size, self.peaks)
+        other = type(self)()
+        other.size = self.size
+        other.peaks = self.peaks.copy()
+        return other
 
     def add(self, leaf: bytes) -> None:
         """Append a leaf by its hash."""

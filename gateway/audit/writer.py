@@ -95,12 +95,12 @@ class Writer:
             on_segment=self._read_from,
             on_synced=self._synced,
         )
-        self._signed = -1
+        self._signed_size = -1
         """What the last checkpoint covers; -1 before this run's first."""
         self._checkpoints = CheckpointFile(settings.directory, storage)
         self._on_resumed = on_resumed
         self._on_checkpoint = on_checkpoint
-        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+        self._runner = threading.Thread(target=self._run, name="audit-writer", daemon=True)
 
         self._delivery = Delivery(sinks)
         self._expanding = bool(sinks)
@@ -125,16 +125,16 @@ class Writer:
             reason = self._intake.reason
             self._let_go()
             raise OSError(reason)
-        self._thread.start()
+        self._runner.start()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the thread's end (after ``Intake.close``)."""
-        self._thread.join(timeout)
+        self._runner.join(timeout)
 
     @property
     def running(self) -> bool:
         """Whether the thread is there."""
-        return self._thread.is_alive()
+        return self._runner.is_alive()
 
     def _run(self) -> None:
         try:
@@ -225,6 +225,10 @@ class Writer:
             return None
         return end.descriptor, end.offset
 
+    def ahead(self, batch: Batch) -> None:
+        """See ``Appender.ahead``."""
+        self._end.ahead(batch)
+
     def landed(self, batch: Batch | None, size: int, put: tuple[int, bool, bool, int]) -> bool:
         """See ``Appender.landed``. False where something is amiss: it is put right in the next round."""
         problem = self._end.landed(batch, size, put)
@@ -287,7 +291,7 @@ class Writer:
             self._lock = lock
         self._storage.replace(directory / PUBLIC_KEY_NAME, f"{self._signer.key}\n".encode())
         self._end.restore()
-        self._signed = -1
+        self._signed_size = -1
 
     def _synced(self, batches: list[Batch]) -> None:
         self.counters.syncs += 1
@@ -300,11 +304,11 @@ class Writer:
     def _checkpoint(self) -> None:
         """Sign what is on disk, unless there is nothing new but the event that told of the last checkpoint."""
         size = self._end.synced_tree.size
-        if size > self._signed + 1 or (size > self._signed and self._intake.closing):
+        if size > self._signed_size + 1 or (size > self._signed_size and self._intake.closing):
             checkpoint = Checkpoint(self._signer.key.name, size, self._end.synced_tree.root())
             note = self._signer.sign(checkpoint)
             self._checkpoints.append(note)
-            self._signed = size
+            self._signed_size = size
             self.counters.checkpoints += 1
             self._on_checkpoint(checkpoint, note)
         self._next_checkpoint = self._monotonic() + self._settings.checkpoint_interval
@@ -335,7 +339,7 @@ class Writer:
 
     def _release(self, batch: Batch) -> None:
         """Let go of a batch that is on disk and with every required sink."""
-        if batch.synced and not self._delivery.owes(batch):
+        if batch.synced and not (self._expanding and self._delivery.owes(batch)):
             self._intake.release(batch.size)
 
 

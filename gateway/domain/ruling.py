@@ -33,8 +33,8 @@ class Ruling:
     ``epoch`` is the snapshot-and-catalog epoch that it was made in; in another epoch it has to be made anew.
     ``plans`` is for the protocol plugin: what it compiled for a result description, by that description's bytes.
     ``as_rows`` True means that it holds a COPY of what has to be masked: it may run as its query only.
-    ``plain`` True means that an execution, unless refused, needs nothing but its record and its mask: it only reads or
-    changes rows, leaves the session as it is, and nobody has to be asked, warned, timed or counted.
+    ``plain`` True means that an execution, unless refused, needs nothing but its record (and intent) and its mask: it
+    only reads or changes rows, leaves the session as it is, and nobody has to be asked, warned, timed or counted.
     """
 
     decision: Decision
@@ -57,7 +57,7 @@ class Ruling:
     def __post_init__(self) -> None:
         obligations = self.decision.obligations
         self.plain = (
-            not (self.intent or self.warnings or self.approvals or self.analysis.session_effects)
+            not (self.warnings or self.approvals or self.analysis.session_effects)
             and self.allowance is None
             and self.sentinels is None
             and obligations.row_limit is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.domain.audit import SessionRecord, StatementRecord
@@ -25,8 +25,16 @@ class Audit(Protocol):
     def record_session(self, record: SessionRecord) -> None:
         """Take an event of a session; raises ``AuditError``."""
 
-    def when_durable(self, done: Callable[[AuditError | None], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Have ``loop``, which is running, call ``done`` when everything recorded so far is on disk, or cannot be.
+    def intend(
+        self,
+        records: Sequence[StatementRecord],
+        context: Shared,
+        done: Callable[[AskCommit, AuditError | None], None],
+        about: AskCommit,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Take intents, and have ``loop``, which is running, call ``done`` with ``about`` when everything so far is on
+        disk, or cannot be.
 
         Raises ``AuditError``.
         """
@@ -53,8 +61,6 @@ class Recorder:
     def commit(self, session: Session, ask: AskCommit) -> None:
         """Record at once, so that an intent is in the log before whatever becomes of it; answer from the disk."""
         try:
-            for record in ask.records:
-                self._audit.record(record, session.audit_context)
-            self._audit.when_durable(lambda error: session.answered(ask, error), session.loop)
+            self._audit.intend(ask.records, session.audit_context, session.answered, ask, session.loop)
         except AuditError as error:
             session.loop.call_soon(session.answered, ask, error)

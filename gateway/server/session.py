@@ -52,15 +52,15 @@ from gateway.server.send import Bytes, send_now
 
 _log = structlog.get_logger("querygate.session")
 
-WRITE_BUFFER = 256 * 1024
+WRITE_BUFFER: Final = 256 * 1024
 """Bytes that may wait for a peer before the other side is no longer read, bytes."""
-LARGE = 32 * 1024
+LARGE: Final = 32 * 1024
 """Bytes from which on a piece is written by itself rather than copied."""
-ABANDONED_GRACE = 10.0
+ABANDONED_GRACE: Final = 10.0
 """Seconds that the database gets to finish what a vanished client had started."""
-CLOSE_GRACE = 10.0
+CLOSE_GRACE: Final = 10.0
 """Seconds that a peer gets to take the last bytes of a session that is over."""
-STRANGER_GRACE = 1.0
+STRANGER_GRACE: Final = 1.0
 """As ``CLOSE_GRACE``, for clients that never got in: there may be many of them, and each holds a socket."""
 
 _send_now: Final = send_now

@@ -116,7 +116,7 @@ class Permits:
             if ruling.refusal is not None:
                 return core.refuse(record, ruling.refusal)
             if ruling.plain:
-                return record
+                return self._intended(ruling, record)
             unfit = self._unfit(ruling, arguments)
             if unfit is not None:
                 return core.refuse(record, unfit)
@@ -133,14 +133,19 @@ class Permits:
             used_up = ruling.allowance.begin(len(ruling.analysis.statements))
             if used_up is not None:
                 return core.refuse(record, used_up)
-        if ruling.intent:
-            record.intent = True
-            self.ruling = ruling
-            core.intent = record
-            core.ask_down = ask = AskCommit((record,))
-            core.effects.append(ask)
-            return None
-        return record
+        return self._intended(ruling, record)
+
+    def _intended(self, ruling: Ruling, record: StatementRecord) -> StatementRecord | None:
+        """The record to run under, or None after asking for the audit's word where the ruling wants it first."""
+        if not ruling.intent:
+            return record
+        record.intent = True
+        self.ruling = ruling
+        core = self._core
+        core.intent = record
+        core.ask_down = ask = AskCommit((record,))
+        core.effects.append(ask)
+        return None
 
     def _begin(self, ruling: Ruling, text: str, arguments: Arguments | None) -> StatementRecord:
         record = self._core.begin(ruling, text)

@@ -41,7 +41,7 @@ from gateway_mysql.statements import ClientStream
 from gateway_mysql.wire.compression import Compression, ServerCompression
 from gateway_mysql.wire.handshake import fresh_nonce
 
-MAX_HELD = 64 * 1024
+MAX_HELD: Final = 64 * 1024
 """Bytes of the client that may wait inside the relay before it is no longer read, so that its hanging up is noticed."""
 _TURN: Final = 1024 * 1024
 """Bytes that are unpacked before the driver sees to it that they go somewhere; one frame may be 16 MiB more."""

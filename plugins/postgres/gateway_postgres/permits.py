@@ -87,7 +87,7 @@ class Permits:
         """The record to run under, an error to refuse with, or None after asking for an approval or for the audit."""
         intent = self.intent
         if ruling.plain and intent is None and ruling.refusal is None and (portal is None or portal.refusal is None):
-            return self._begin(ruling, text, portal)
+            return self._intended(ruling, self._begin(ruling, text, portal))
         if intent is not None:
             self.intent = self._core.intent = None
             if isinstance(intent, StatementRecord):
@@ -121,15 +121,20 @@ class Permits:
                 return self._core.refuse(record, used_up)
             if portal is not None:
                 portal.begun = True
-        if ruling.intent:
-            record.intent = True
-            # The ruling is kept for the second time round, so that nothing can change between intent and deed.
-            self.ruling = ruling
-            self._core.intent = record
-            self._core.ask_down = ask = AskCommit((record,))
-            self._core.effects.append(ask)
-            return None
-        return record
+        return self._intended(ruling, record)
+
+    def _intended(self, ruling: Ruling, record: StatementRecord) -> StatementRecord | None:
+        """The record to run under, or None after asking for the audit's word where the ruling wants it first."""
+        if not ruling.intent:
+            return record
+        record.intent = True
+        # The ruling is kept for the second time round, so that nothing can change between intent and deed.
+        self.ruling = ruling
+        core = self._core
+        core.intent = record
+        core.ask_down = ask = AskCommit((record,))
+        core.effects.append(ask)
+        return None
 
     def _begin(self, ruling: Ruling, text: str, portal: Portal | None) -> StatementRecord:
         core = self._core

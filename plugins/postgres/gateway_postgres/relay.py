@@ -34,9 +34,9 @@ from gateway_postgres.results import ServerStream, lost
 from gateway_postgres.startup import Startup
 from gateway_postgres.statements import TERMINATE_MESSAGE, ClientStream
 
-MAX_HELD = 64 * 1024
+MAX_HELD: Final = 64 * 1024
 """Bytes of the client that may wait inside the relay before it is no longer read, so that its hanging up is noticed."""
-MAX_QUEUE = 4096
+MAX_QUEUE: Final = 4096
 """Answers that may be outstanding before the client is no longer read. More than fit, at five bytes each, into the
 8 KiB that a server collects before it sends, so that a paused client can always go on."""
 

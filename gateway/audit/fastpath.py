@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from gateway.audit.appender import data_of
 from gateway.audit.intake import Batch, Intake, Waiter, settle
 from gateway.audit.storage import Storage
 from gateway.audit.writer import Writer
@@ -47,7 +46,6 @@ class FastPath:
         """The last line at the turn of the loop before this one."""
         self._batch: Batch | None = None
         self._waiters: list[Waiter] = []
-        self._size = 0
         loop.add_reader(self._wake, self._over)
 
     def asked(self) -> None:
@@ -96,9 +94,7 @@ class FastPath:
         self._batch, self._waiters = batch, work.waiters
         try:
             descriptor, offset = segment
-            data = b"" if batch is None else data_of(batch)
-            self._size = len(data)
-            self._putter.begin(descriptor, data, offset)
+            self._putter.begin(descriptor, self._writer.block(batch), offset)
             if batch is not None:
                 self._writer.ahead(batch)
         except Exception as error:  # noqa: BLE001 - the writer says it to everybody
@@ -122,7 +118,7 @@ class FastPath:
             put = self._putter.result()
             if put is None:
                 return []  # not yet, or somebody else has it
-            well = self._writer.landed(self._batch, self._size, put)
+            well = self._writer.landed(self._batch, put)
         except Exception as error:  # noqa: BLE001 - the writer says it to everybody
             self._broke(error)
             return []

@@ -93,7 +93,11 @@ class SegmentReader:
                 return None
             start = found + 1
         end = self._find_end(start)
-        return None if end is None else (start, os.pread(self._descriptor, end - start, start))
+        if end is None:
+            return None
+        # Of a line that was just being written the end may have been seen without its beginning, a line feed among it:
+        # where zeros make room for lines, a reader can be overtaken. Now it is there.
+        return start, os.pread(self._descriptor, end - start, start).partition(b"\n")[0]
 
     def _find_end(self, offset: int) -> int | None:
         """Where the first line feed at or behind ``offset`` is."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.audit.checkpoints import cut_torn_note, read_checkpoints
 from gateway.audit.notes import Checkpoint, VerifierKey
-from gateway.audit.segments import frontier_before, iter_lines, list_segments, read_line
+from gateway.audit.segments import content_size, frontier_before, iter_lines, list_segments, read_line
 from gateway.audit.storage import Storage
 from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
@@ -74,7 +74,8 @@ def _recover_segment(
             f"{path.parent}: the tree before line {first} is not known; put back {path.stem}.tree or the segments"
             " before it, or move the log away to begin a new one"
         )
-    size = path.stat().st_size
+    with path.open("rb") as file:
+        content = content_size(file)
     keep = 0
     if newest is not None and newest.size == first and newest.root != frontier.root():
         details["checkpoint_mismatch"] = first
@@ -85,8 +86,8 @@ def _recover_segment(
         keep = offset + len(line) + 1
         if newest is not None and newest.size == frontier.size and newest.root != frontier.root():
             details["checkpoint_mismatch"] = newest.size
-    if keep < size:
-        _cut(path, keep, storage, details)
+    if keep < path.stat().st_size:
+        _cut(path, keep, content, storage, details)
     if keep:
         return frontier
     if path.exists():
@@ -96,17 +97,18 @@ def _recover_segment(
     return None
 
 
-def _cut(path: Path, keep: int, storage: Storage, details: dict[str, object]) -> None:
+def _cut(path: Path, keep: int, content: int, storage: Storage, details: dict[str, object]) -> None:
+    """Take away everything behind ``keep``; behind ``content`` there are zeros only, which nobody misses."""
     with path.open("rb") as file:
         file.seek(keep)
-        removed = file.read()
+        removed = file.read(max(0, content - keep))
     damaged = removed.count(b"\n")
     if damaged:
         aside = _free_name(path)
         storage.replace(aside, removed)
         digest = hashlib.sha256(removed).hexdigest()
         details.update(damaged_lines=damaged, damaged_file=aside.name, damaged_sha256=digest)
-    else:
+    elif removed:
         details.update(torn_bytes=len(removed), torn_file=path.name)
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:

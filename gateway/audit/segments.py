@@ -8,7 +8,8 @@
     checkpoints                         signed notes, see ``gateway.audit.checkpoints``
     key.pub                             the key that they are signed with
 
-A segment is never changed after the next one has begun. Its ``.tree`` lets whoever has only later segments go on from
+A segment is never changed after the next one has begun. Until then zeros may follow its lines: room for the next ones,
+which no line holds and nobody vouches for. Its ``.tree`` lets whoever has only later segments go on from
 there; nobody has to believe it, since a wrong one leads to other roots than the signed ones.
 """
 
@@ -18,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -108,12 +109,33 @@ def frontier_before(segments: Sequence[tuple[int, Path]], index: int) -> Frontie
     return frontier
 
 
+def content_size(file: BinaryIO) -> int:
+    """The size of a file without the zeros at its end. Moves the position.
+
+    When it is known, all bytes before it are there: of what is being written, the beginning might be read before it is
+    written and the end afterwards.
+    """
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        size = min(_BLOCK, position)
+        file.seek(position - size)
+        content = file.read(size).rstrip(b"\0")
+        if content:
+            return position - size + len(content)
+        position -= size
+    return 0
+
+
 def iter_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The whole lines of a file from ``start`` on, without line feeds, each with the offset of its first byte."""
+    """The whole lines of a file from ``start`` on, without line feeds, each with the offset of its first byte.
+
+    Those that are there now, where the file grows.
+    """
     with path.open("rb") as file:
+        end = content_size(file)
         file.seek(start)
         for line in file:
-            if not line.endswith(b"\n"):
+            if start + len(line) > end or not line.endswith(b"\n"):
                 return
             yield start, line[:-1]
             start += len(line)
@@ -122,10 +144,10 @@ def iter_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
 def reversed_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file from the last to the first, each with the offset of its first byte.
 
-    A last line without line feed comes first, as it is.
+    A last line without line feed comes first, as it is; zeros behind it do not count.
     """
     with path.open("rb") as file:
-        position = file.seek(0, os.SEEK_END)
+        position = content_size(file)
         rest = b""
         step = _BLOCK
         while position:

@@ -22,7 +22,7 @@ import msgspec
 from gateway.audit.checkpoints import CHECKPOINTS_NAME, Signed, read_checkpoints, torn_bytes
 from gateway.audit.keys import PUBLIC_KEY_NAME, read_public_key
 from gateway.audit.notes import Checkpoint, VerifierKey
-from gateway.audit.segments import iter_lines, list_segments, read_frontier, read_line
+from gateway.audit.segments import content_size, iter_lines, list_segments, read_frontier, read_line
 from gateway.audit.tree import Frontier
 from gateway.errors import AuditError
 
@@ -203,6 +203,14 @@ class _Progress:
         self._before += size
 
 
+def _size(path: Path, *, open_ended: bool) -> int:
+    """Bytes that should be lines; behind the end of one that was not closed there may be zeros, as room for more."""
+    if not open_ended:
+        return path.stat().st_size
+    with path.open("rb") as file:
+        return content_size(file)
+
+
 def _is_locked(directory: Path) -> bool:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -284,7 +292,7 @@ class _Checker:
             if _EVENT in line[:64]:
                 self._own_life(path.name, line_number, line)
         self.progress.finished(end)
-        torn = path.stat().st_size - end
+        torn = _size(path, open_ended=newest and self._closed_at is None) - end
         if torn > 0 and newest and writing:
             self.report.notes.append(f"{path.name}:{line_number + 1}: the gateway is writing this line now")
         elif torn > 0:

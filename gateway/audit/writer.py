@@ -178,6 +178,8 @@ class Writer:
         try:
             if look or problem_before:
                 self._look()
+            if work.closing:
+                self._end.trim()  # before the last line, behind which nothing may be
             for batch in self._end.write():
                 self.counters.batches += 1
                 self._deliver(batch)
@@ -229,9 +231,13 @@ class Writer:
         """See ``Appender.ahead``."""
         self._end.ahead(batch)
 
-    def landed(self, batch: Batch | None, size: int, put: tuple[int, bool, bool, int]) -> bool:
+    def block(self, batch: Batch | None) -> bytes:
+        """See ``Appender.block``."""
+        return self._end.block(batch)
+
+    def landed(self, batch: Batch | None, put: tuple[int, bool, bool, int]) -> bool:
         """See ``Appender.landed``. False where something is amiss: it is put right in the next round."""
-        problem = self._end.landed(batch, size, put)
+        problem = self._end.landed(batch, put)
         if problem is not None:
             self._failed(problem)
         if batch is not None and not self._end.behind:
@@ -268,7 +274,7 @@ class Writer:
         free = self._storage.free_bytes(directory)
         if free < least:
             return f"only {_mebibytes(free)} are free for {directory}, {_mebibytes(least)} must stay free"
-        if most is not None and (used := self._storage.used_bytes(directory)) >= most:
+        if most is not None and (used := self._storage.used_bytes(directory) - self._end.room) >= most:
             return f"the audit log in {directory} takes {_mebibytes(used)}, {_mebibytes(most)} are allowed"
         return ""
 

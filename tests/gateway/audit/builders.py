@@ -210,7 +210,9 @@ def found_of(record: StatementRecord | SessionRecord, context: Shared = CONTEXT)
 def raw_lines(directory: Path) -> list[bytes]:
     """All lines of all segments as they are on disk, in the order of the segments."""
     return [
-        line for path in sorted(directory.glob("audit-*.jsonl")) for line in path.read_bytes().splitlines(keepends=True)
+        line
+        for path in sorted(directory.glob("audit-*.jsonl"))
+        for line in path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ _TELL: Final = 8 << 20
 """Bytes between two words about how far it is."""
 _OFTEN: Final = (1 << 12) - 1
 """Mask over the number of lines between two looks at that."""
+_ASIDE: Final = re.compile(r"audit-[0-9]{20}\.jsonl\.damaged-[0-9]+")
 _PUT_AWAY: Final = re.compile(r"audit-[0-9]{20}\.jsonl\.(?!damaged-)[^/]+")
 _EVENT: Final = b'"event":{"metadata":{"uid":"audit.'
 
@@ -397,13 +399,26 @@ class _Checker:
             )
         if details.damaged_lines:
             message = f"{details.damaged_lines} damaged lines were set aside in {details.damaged_file} at this start"
-            self._problem(ProblemKind.LOST, file, line, message)
+            self._problem(ProblemKind.LOST, file, line, message + self._aside(details))
         if details.missing_events:
             message = f"{details.missing_events} lines that were signed were missing at this start"
             self._problem(ProblemKind.LOST, file, line, message)
         if details.checkpoint_mismatch:
             message = f"the log was not as it was signed at {details.checkpoint_mismatch} at this start"
             self._problem(ProblemKind.LOST, file, line, message)
+
+    def _aside(self, details: _Details) -> str:
+        """What has become of the file with the damaged lines, where it is not as the log says."""
+        if _ASIDE.fullmatch(details.damaged_file) is None:
+            return ""  # no name that a start gives; it leads nowhere
+        try:
+            with (self.report.directory / details.damaged_file).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return ", and are not there any more"
+        except OSError as error:
+            return f", and cannot be read ({error.strerror})"
+        return "" if digest == details.damaged_sha256 else ", and were changed since"
 
     def finish(self, later: Sequence[Signed], *, writing: bool) -> None:
         """What can only be said at the end. ``later`` are the log's checkpoints as they are now, if it is in use."""
@@ -447,6 +462,7 @@ class _Details(msgspec.Struct):
     torn_bytes: int = 0
     damaged_lines: int = 0
     damaged_file: str = ""
+    damaged_sha256: str = ""
     missing_events: int = 0
     checkpoint_mismatch: int = 0
 

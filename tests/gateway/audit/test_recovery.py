@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,24 @@ def test_damaged_lines_are_set_aside_and_stay_a_finding(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert [problem.kind for problem in report.problems] == [ProblemKind.LOST]
     assert report.problems[0].file.startswith("audit-")
+    assert report.problems[0].message.endswith("damaged-1 at this start")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "and were changed since"),
+        (lambda path: path.unlink(), "and are not there any more"),
+        (lambda path: (path.unlink(), path.mkdir()), "and cannot be read (Is a directory)"),
+    ],
+)
+def test_what_becomes_of_damaged_lines_is_told(tmp_path: Path, change: Callable[[Path], object], told: str) -> None:
+    path = crashed(tmp_path)
+    path.write_bytes(path.read_bytes() + b"nothing\nof this\nis a log\n")
+    change(tmp_path / restarted(tmp_path)["damaged_file"])
+    [problem] = verify(tmp_path).problems
+    assert problem.kind is ProblemKind.LOST
+    assert problem.message.endswith(told)
 
 
 def test_a_log_that_ends_before_its_checkpoint_stays_a_finding_after_the_restart(tmp_path: Path) -> None:

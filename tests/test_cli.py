@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,26 @@ def test_a_command_loads_nothing_that_only_others_need() -> None:
     script = f"import sys, gateway.cli; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_program_begins_where_an_interrupt_is_caught() -> None:
+    (script,) = entry_points(group="console_scripts", name="querygate")
+    assert script.value == "gateway.__main__:main"
+
+
+INTERRUPTED_IMPORT = """\
+import signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gateway.client.approvals_cli":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["querygate", "approvals", "list"]
+from gateway.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_ends_it_without_a_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

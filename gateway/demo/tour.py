@@ -183,7 +183,7 @@ class Tour:
         )
 
     def _audit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gateway.cli", "audit", *arguments, "--data-dir", str(self._stage.data_dir)]
+        command = [sys.executable, "-m", "gateway", "audit", *arguments, "--data-dir", str(self._stage.data_dir)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -13,7 +13,7 @@ from gateway.testing.servers.account import Account
 from gateway.testing.servers.ports import listening
 from gateway.testing.servers.process import Program, ServerProcess, StopMode
 
-_COMMAND = (sys.executable, "-P", "-m", "gateway.cli", "serve", "--config")
+_COMMAND = (sys.executable, "-P", "-m", "gateway", "serve", "--config")
 _SIGNALS = {StopMode.SMART: signal.SIGTERM, StopMode.FAST: signal.SIGTERM, StopMode.IMMEDIATE: signal.SIGKILL}
 
 

@@ -131,7 +131,7 @@ def _newest(directory: Path) -> int:
 class ShippingProcess:
     """Starts the process beside the gateway, again where it dies, and stops it. ``arguments`` are the program's."""
 
-    def __init__(self, config: Path, *, program: Sequence[str] = (sys.executable, "-m", "gateway.cli")) -> None:
+    def __init__(self, config: Path, *, program: Sequence[str] = (sys.executable, "-m", "gateway")) -> None:
         self._command = (*program, "audit", "ship", "--follow-parent", "--config", str(config))
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False

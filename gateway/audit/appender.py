@@ -110,15 +110,13 @@ class Appender:
         else:
             self._tree, batch.tree = batch.tree, None
 
-    def ahead(self, batch: Batch) -> None:
-        """Work out the tree with a batch that is on its way to the disk: whoever waits has the time.
+    def tree(self) -> Frontier:
+        """A copy of the tree over what is written, to work out ahead what it is with the next batch.
 
-        It is the same whatever becomes of the batch, since nothing else can be written in its place.
+        That is the same whatever becomes of the batch, since nothing else can be written in its place. Only whoever has
+        the files may copy; the copy may grow when they are somebody else's again.
         """
-        tree = self._tree.copy()
-        if tree.size + len(batch.lines) == batch.sequence + 1:
-            tree.add_lines(batch.lines)
-            batch.tree = tree
+        return self._tree.copy()
 
     def _write_batch(self, batch: Batch) -> None:
         if self.descriptor is None:

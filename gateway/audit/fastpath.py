@@ -94,11 +94,16 @@ class FastPath:
         self._batch, self._waiters = batch, work.waiters
         try:
             descriptor, offset = segment
+            # Copied before: from then on the writer may have the files back at any moment.
+            tree = self._writer.tree()
             self._putter.begin(descriptor, self._writer.block(batch), offset)
-            if batch is not None:
-                self._writer.ahead(batch)
         except Exception as error:  # noqa: BLE001 - the writer says it to everybody
             self._broke(error)
+            return
+        if batch is not None:
+            # While the disk works. Not ``_broke`` if this fails: the file is being written.
+            tree.add_lines(batch.lines)
+            batch.tree = tree
 
     def _over(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -110,16 +110,16 @@ def frontier_before(segments: Sequence[tuple[int, Path]], index: int) -> Frontie
 
 
 def content_size(file: BinaryIO) -> int:
-    """The size of a file without the zeros at its end. Moves the position.
+    """The size of a file without the zeros at its end.
 
     When it is known, all bytes before it are there: of what is being written, the beginning might be read before it is
-    written and the end afterwards.
+    written and the end afterwards. So what is read here is no content yet, and ``file`` must not have it in its buffer.
     """
-    position = file.seek(0, os.SEEK_END)
+    descriptor = file.fileno()
+    position = os.fstat(descriptor).st_size
     while position:
         size = min(_BLOCK, position)
-        file.seek(position - size)
-        content = file.read(size).rstrip(b"\0")
+        content = os.pread(descriptor, size, position - size).rstrip(b"\0")
         if content:
             return position - size + len(content)
         position -= size

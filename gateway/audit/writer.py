@@ -171,6 +171,7 @@ class Writer:
         left, self._left = self._left, []
         for batch in left:
             self._deliver(batch)
+            self._release(batch)
         self._waiters.extend(work.waiters)
         now = self._monotonic()
         look = now >= self._next_look
@@ -179,7 +180,7 @@ class Writer:
             if look or problem_before:
                 self._look()
             if work.closing:
-                self._end.trim()  # before the last line, behind which nothing may be
+                self._trim()  # before the last line, behind which nothing may be
             for batch in self._end.write():
                 self.counters.batches += 1
                 self._deliver(batch)
@@ -209,6 +210,13 @@ class Writer:
             self._settle(self._intake.reason)
         return work.closing
 
+    def _trim(self) -> None:
+        try:
+            self._end.trim()
+        except OSError as error:
+            # Lines are worth more than an end without zeros, which ``verify`` will speak of.
+            _log.error("the room behind the lines of %s cannot be cut off: %s", self._end.path, error)
+
     def _settle(self, error: str) -> None:
         waiters, self._waiters = self._waiters, []
         settle(waiters, error)
@@ -227,9 +235,9 @@ class Writer:
             return None
         return end.descriptor, end.offset
 
-    def ahead(self, batch: Batch) -> None:
-        """See ``Appender.ahead``."""
-        self._end.ahead(batch)
+    def tree(self) -> Frontier:
+        """See ``Appender.tree``."""
+        return self._end.tree()
 
     def block(self, batch: Batch | None) -> bytes:
         """See ``Appender.block``."""

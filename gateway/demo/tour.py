@@ -134,8 +134,8 @@ class Tour:
         verified = self._audit("verify")
         intact = verified.returncode == 0
         self.teller.promise("the trail verifies: nothing changed, dropped or reordered", intact, verified.stdout)
-        segment = max((self._stage.data_dir / "audit").glob("*.jsonl"), key=lambda path: path.stat().st_size)
-        original = segment.read_bytes()
+        segments = [(path, path.read_bytes()) for path in (self._stage.data_dir / "audit").glob("*.jsonl")]
+        segment, original = next(each for each in segments if b"DROP TABLE orders" in each[1])
         segment.write_bytes(original.replace(b"DROP TABLE orders", b"DROP TABLE 0rders", 1))
         tampered = self._audit("verify")
         segment.write_bytes(original)

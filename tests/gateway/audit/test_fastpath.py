@@ -7,20 +7,32 @@ import errno
 import functools
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from gateway.audit._disk_reference import Putter
 from gateway.audit.log import AuditLog
 from gateway.audit.segments import list_segments
+from gateway.audit.sinks import AttachedSink, AuditSink
 from gateway.audit.storage import QuickStorage, Storage
+from gateway.audit.tree import Frontier
 from gateway.audit.verify import verify
 from gateway.errors import AuditError
 from tests.fixtures.waiting import eventually_in_loop
-from tests.gateway.audit.builders import CONTEXT, BrokenStorage, FaultyStorage, open_log, raw_lines, refused, statement
+from tests.gateway.audit.builders import (
+    CONTEXT,
+    BrokenStorage,
+    FaultyStorage,
+    lines_of,
+    open_log,
+    raw_lines,
+    refused,
+    statement,
+)
 from tests.gateway.audit.test_writer import ids, interruptions
 
 
@@ -290,3 +302,67 @@ async def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
     await mine
     assert ids(tmp_path) == ["s-1.1"]
     assert verify(tmp_path).ok
+
+
+@in_a_loop
+async def test_a_loop_that_is_held_up_grows_the_right_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has told the disk to begin. Until it goes on, the put has failed and the writer is hashing the same lines."""
+
+    growing = threading.Event()
+    grow = Frontier.add_lines
+    here = threading.get_ident()
+
+    def slowly(tree: Frontier, lines: list[bytes]) -> None:
+        size = tree.size
+        grow(tree, lines)
+        if threading.get_ident() != here and begun:
+            after, tree.size = tree.size, size
+            growing.set()
+            time.sleep(0.1)
+            tree.size = after
+
+    class Stalling(Putter):
+        def begin(self, descriptor: int, data: bytes, offset: int) -> None:
+            super().begin(descriptor, data, offset)
+            begun.append(offset)
+            if len(begun) == 1:
+                assert growing.wait(20)
+
+    class Twice(FaultyStorage):
+        def putter(self, wake: int) -> Putter:
+            return Stalling(wake, self.write, self.sync, self.linked)
+
+    begun: list[int] = []
+    storage = Twice()
+    async with serving(tmp_path, storage) as log:
+        monkeypatch.setattr(Frontier, "add_lines", slowly)
+        storage.sync_errno = errno.EIO
+        log.record(statement(1), CONTEXT)
+        with pytest.raises(AuditError, match="Input/output error"):
+            await log.commit()
+        storage.sync_errno = 0
+        await eventually_in_loop(lambda: log.healthy)
+    assert ids(tmp_path) == ["s-1.1"]
+    report = verify(tmp_path)
+    assert report.ok, report.problems
+
+
+@pytest.mark.parametrize("required", [True, False])
+@in_a_loop
+async def test_what_a_sink_has_had_is_let_go(tmp_path: Path, storage: Storage, required: bool) -> None:
+    class Sink:
+        def write(self, lines: Sequence[bytes]) -> None:
+            taken.extend(lines)
+
+        def close(self) -> None:
+            pass
+
+    taken: list[bytes] = []
+    sinks = (AttachedSink("siem", cast("AuditSink", Sink()), required),)
+    async with serving(tmp_path, storage, sinks=sinks) as log:
+        for number in range(20):
+            log.record(statement(number), CONTEXT)
+            await log.commit()
+        await eventually_in_loop(lambda: any(b'"s-1.19"' in line for line in taken))
+        await eventually_in_loop(lambda: log.counters.held == 0)
+    assert taken == lines_of(tmp_path)

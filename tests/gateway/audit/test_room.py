@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 import shutil
+import threading
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -147,6 +151,21 @@ async def test_a_segment_that_cannot_be_trimmed_stops_the_log_until_it_can(tmp_p
 
 
 @in_a_loop
+async def test_lines_are_worth_more_than_an_end_without_room(tmp_path: Path) -> None:
+    faulty = FaultyStorage()
+    async with serving(tmp_path, faulty) as log:
+        log.record(statement(0), CONTEXT)
+        await log.commit()
+        log.record(statement(1), CONTEXT)
+        faulty.truncate_errno = errno.EIO
+    assert room_of(newest(tmp_path))
+    assert ids(tmp_path) == ["s-1.0", "s-1.1"]
+    assert [problem.kind for problem in verify(tmp_path).problems] == [ProblemKind.TORN]
+    assert await asyncio.to_thread(restarted, tmp_path) == {}
+    assert verify(tmp_path).ok
+
+
+@in_a_loop
 async def test_room_does_not_count_as_log(tmp_path: Path) -> None:
     async with serving(tmp_path, max_bytes=100_000) as log:
         for number in range(20):
@@ -202,6 +221,79 @@ def test_a_reader_that_a_writer_overtakes_sees_whole_lines(tmp_path: Path, monke
     finally:
         os.close(descriptor)
     assert seen == lines
+
+
+def test_what_was_read_to_find_the_end_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for whoever goes through a whole file: the first look sees the end of lines without their beginning."""
+    content = b"".join(b'{"seq":%d,"event":{}}\n' % number for number in range(3))
+    path = tmp_path / "segment"
+    early = [30]
+    really = os.pread
+
+    class Overtaken(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            at = self.tell()
+            size = super().readinto(buffer)
+            unwritten = early.pop() if early and at == 0 else 0
+            memoryview(buffer)[:unwritten] = bytes(unwritten)
+            return size
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        unwritten = early.pop() if early and offset == 0 else 0
+        return bytes(unwritten) + really(descriptor, size, offset)[unwritten:]
+
+    def opened(path: Path, mode: str) -> io.BufferedReader:
+        assert mode == "rb"
+        return io.BufferedReader(Overtaken(path))
+
+    path.write_bytes(content + bytes(256 * 1024))
+    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(os, "pread", pread)
+    assert b"".join(line + b"\n" for _, line in iter_lines(path)) == content
+    assert not early
+    early = [30]
+    assert [line for _, line in reversed_lines(path)] == content.splitlines(keepends=True)[::-1]
+    assert not early
+
+
+@in_a_loop
+async def test_whoever_reads_while_it_is_written_misses_nothing_and_is_not_alarmed(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def check() -> int:
+        rounds = 0
+        while not over.is_set() or not rounds:
+            report = verify(tmp_path)
+            assert report.ok, report.problems
+            rounds += 1
+        return rounds
+
+    def ship() -> list[str]:
+        after, found = -1, []
+        while True:
+            ending, before = over.is_set(), after
+            for event in islice(iter_events(tmp_path, EVERYTHING, after=after), 100):
+                after = event.sequence
+                found.append(event.event.metadata.uid)
+            if ending and before == after:
+                return found
+
+    try:
+        async with serving(tmp_path, QuickStorage(), segment_bytes=100_000, checkpoint_interval=0.01) as log:
+            readers = [asyncio.create_task(asyncio.to_thread(reader)) for reader in (check, ship)]
+
+            async def session(first: int) -> None:
+                for number in range(first, first + 100):
+                    log.record(statement(number, text=f"SELECT '{'x' * (number * 37 % 3000)}'"), CONTEXT)
+                    await log.commit()
+
+            await asyncio.gather(*(session(1000 * number) for number in range(8)))
+    finally:
+        over.set()
+    _, shipped = await asyncio.gather(*readers)
+    assert isinstance(shipped, list)
+    assert [uid for uid in shipped if uid.startswith("s-1.")] == ids(tmp_path)
+    assert len(ids(tmp_path)) == 800
 
 
 @given(

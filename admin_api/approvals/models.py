@@ -34,6 +34,7 @@ class StatementOut(BaseModel):
     labels: list[str]
     predicate: str = Field(description="Whether a predicate bounds it", examples=["not_applicable"])
     opaque: list[str] = Field(description="Why the facts may be incomplete; empty if they are proven")
+    parameters: list[str] = Field(description="The bound parameters in order, as JSON spells them; NULL for none")
     estimated_rows: int | None = Field(description="The planner's word; null where it was not safe to ask")
     before: list[str] = Field(description="What the session ran last, oldest first")
 
@@ -173,6 +174,7 @@ def approval_out(request: ApprovalRequest) -> ApprovalOut:
             labels=list(statement.labels),
             predicate=statement.predicate,
             opaque=list(statement.opaque),
+            parameters=list(statement.parameters),
             estimated_rows=statement.estimated_rows,
             before=list(statement.before),
         ),

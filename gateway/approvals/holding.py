@@ -18,6 +18,7 @@ from gateway.approvals.errors import ApprovalRefused
 from gateway.approvals.grants import Demand
 from gateway.approvals.seam import SessionDesk
 from gateway.approvals.session_settings import SessionSettings, sets
+from gateway.approvals.shown import parameters_shown, whole_or_cut
 from gateway.chain import Chain, Scope
 from gateway.domain.approval import (
     ApprovalNote,
@@ -39,8 +40,6 @@ from gateway.sql.credentials import readable
 
 _log = structlog.get_logger("querygate.approvals")
 
-MAX_SHOWN: Final = 64 * 1024
-"""Characters of a statement that an approver is shown; what is approved is the whole, by its digest."""
 _ESTIMATE_TIMEOUT: Final = 2.0
 """Seconds that the database gets to say how many rows a statement is about."""
 _STATEMENTS_BEFORE: Final = 5
@@ -245,15 +244,16 @@ class Holder:
                 labels |= scope.database.labels_of(column)
         text, normalised = readable(record.text, analysis)
         return StatementSummary(
-            text=text[:MAX_SHOWN],
+            text=whole_or_cut(text),
             fingerprint=analysis.fingerprint,
-            normalised=normalised[:MAX_SHOWN],
+            normalised=whole_or_cut(normalised),
             actions=tuple(sorted(action.value for action in analysis.actions)),
             reads=_names(facts.objects_read for facts in statements),
             writes=_names(facts.objects_written for facts in statements),
             labels=tuple(sorted(labels)),
             predicate=_predicate(statements).value,
             opaque=tuple(dict.fromkeys(why for facts in statements for why in facts.opaque)),
+            parameters=parameters_shown(record),
             estimated_rows=await self._estimated(scope, record.text, statements, ask),
             before=tuple(self._before.get(scope.session.id, ())),
         )

@@ -55,6 +55,7 @@ def _document(request: ApprovalRequest, shown: Shown, where: str) -> dict[str, o
         if statement is None
         else {
             "text": statement_text(statement, shown)[:_MAX_TEXT],
+            "parameters": list(statement.parameters) if shown is Shown.FULL else [],
             "fingerprint": statement.fingerprint,
             "actions": list(statement.actions),
             "reads": list(statement.reads),
@@ -110,6 +111,8 @@ def _slack(request: ApprovalRequest, shown: Shown, where: str) -> dict[str, obje
         }
     ]
     if text := statement_text(statement, shown):
+        if statement is not None and shown is Shown.FULL and statement.parameters:
+            text = f"{text[: _MAX_TEXT - 500]}\nparameters: {', '.join(statement.parameters)}"
         shown_text = _escape(text[:_MAX_TEXT]).replace("```", "'''")
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"```{shown_text}```"}})
     if request.state is ApprovalState.PENDING:

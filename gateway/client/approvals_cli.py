@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from gateway.client.approvals_text import describe, line, print_table
+from gateway.client.approvals_text import describe, extent, line, print_table, to_the_second
 from gateway.client.cli import open_client
 from gateway.domain.approval import GrantScope
 from gateway.errors import ConfigurationError
@@ -204,10 +204,14 @@ def _decide(identifier: str, what: str, decision: Mapping[str, object], as_json:
         after: Mapping[str, Any] = client.post(f"{_path(identifier)}/{what}", decision)
     left = after["approvals_missing"]
     more = f"; {left} more to come" if after["state"] == "pending" else ""
+    if after["state"] == "approved" and (granted := extent(after)):
+        more = f" {granted}, until {to_the_second(after['valid_until'])}"
     typer.echo(json.dumps(after, indent=2) if as_json else f"request {after['id']} is {after['state']}{more}")
 
 
 def _path(identifier: str) -> str:
+    if not identifier.strip():
+        raise ConfigurationError("which request? the id is empty; `querygate approvals list` shows ids")
     return f"/v1/approvals/{quote(identifier, safe='')}"
 
 

@@ -6,6 +6,7 @@ of the text from the one who decides, or look like a line of ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -26,6 +27,7 @@ _GAP: Final = 2
 _HEADINGS: Final = ("ID", "STATE", "LEFT", "WHO", "RESOURCE", "WAITS FOR", "WHAT")
 _WHOLE: Final = frozenset({"ID", "STATE", "LEFT", "WHAT"})
 _INDENT: Final = "    "
+_FRACTION: Final = re.compile(r"(?<=:\d\d)\.\d+")
 
 
 def print_table(requests: Sequence[Mapping[str, Any]], now: datetime) -> None:
@@ -82,7 +84,9 @@ def describe(request: Mapping[str, Any]) -> str:
     through = f"through {request['gateway']}" if request.get("gateway") else ""
     lines.append(_line("where", request["resource"], request["environment"], request["database"], through))
     until = request["valid_until"] or request["expires_at"]
-    lines.append(_line("asked", request["created_at"], f"good until {until}"))
+    lines.append(
+        _line("asked", to_the_second(request["created_at"]), f"good until {to_the_second(until)}", extent(request))
+    )
     if request["reason"]:
         lines.append(_line("why", request["reason"]))
     if request["group"]:
@@ -102,7 +106,23 @@ def describe(request: Mapping[str, Any]) -> str:
     if statement:
         # Set in, so that no line of it looks like one of ours.
         lines += ["", "the statement:", *(_INDENT + text for text in harmless(statement["text"]).split("\n"))]
+        if statement.get("parameters"):
+            numbered = enumerate(statement["parameters"], 1)
+            lines += ["", "its parameters:", *(f"{_INDENT}{number}: {one_line(text)}" for number, text in numbered)]
     return "\n".join(lines)
+
+
+def extent(request: Mapping[str, Any]) -> str:
+    """What was granted where it is more than one run; nothing for a single use."""
+    if request.get("valid_until") is None:
+        return ""
+    scopes = {"window": "for statements of the same shape", "session": "for the rest of the session"}
+    return scopes.get(request["scope"], "")
+
+
+def to_the_second(moment: str) -> str:
+    """A time of the API without its fraction, which tells people nothing."""
+    return _FRACTION.sub("", moment)
 
 
 def who(request: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
@@ -31,8 +32,9 @@ def test_json_says_the_same_and_steers_nothing(text: str) -> None:
     assert harmless(shown) == shown
 
 
-def test_an_approver_sees_the_statement_that_will_run() -> None:
-    request: dict[str, Any] = {
+def _request(parameters: Sequence[str] = ()) -> dict[str, Any]:
+    """A request whose author would like to steer the approver's terminal."""
+    return {
         "id": "1",
         "state": "pending",
         "note": "",
@@ -62,8 +64,30 @@ def test_an_approver_sees_the_statement_that_will_run() -> None:
             "estimated_rows": None,
             "predicate": "absent",
             "opaque": [],
+            "parameters": list(parameters),
         },
     }
-    shown = describe(request)
+
+
+def test_an_approver_sees_the_statement_that_will_run() -> None:
+    shown = describe(_request())
     assert all(character.isprintable() for character in shown.replace("\n", ""))
     assert "DROP TABLE customers" in shown
+
+
+def test_parameters_are_numbered_and_steer_nothing() -> None:
+    request = _request(parameters=["10", f'"a{STEERS}b"'])
+    shown = describe(request)
+    assert "\nits parameters:\n    1: 10\n    2: " in shown
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
+
+
+def test_what_was_granted_beyond_one_run_is_said_and_times_have_no_fractions() -> None:
+    request = _request() | {
+        "created_at": "2026-11-27T12:38:57.127062Z",
+        "valid_until": "2026-11-27T13:38:57.222018Z",
+        "state": "approved",
+        "scope": "window",
+    }
+    line = "2026-11-27T12:38:57Z, good until 2026-11-27T13:38:57Z, for statements of the same shape"
+    assert line in describe(request)

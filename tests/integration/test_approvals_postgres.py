@@ -458,3 +458,56 @@ def audit_text(bed: DeskBed) -> str:
 
 
 Change = Callable[[Config], None]
+
+
+def test_the_approver_reads_the_parameters(bed, threads):
+    connection = bed.connect("sam@example.com")
+    text = "INSERT INTO held SELECT id FROM (VALUES (%s::int)) AS v (id) WHERE %s::text <> %s::text OR %s::text IS NULL"
+    statement = threads.submit(run, connection, text, 77, "it's\x1b[2J", "x" * 3000, None)
+    request = bed.pending()
+    assert request.statement is not None
+    number, word, long, nothing = request.statement.parameters
+    assert (number, word, nothing) == ("77", '"it\'s\\u001b[2J"', "NULL")
+    assert "cut, 3002 characters in all" in long
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+
+
+def test_parameters_of_a_statement_with_a_password_are_not_shown(bed, threads):
+    connection = bed.connect("sam@example.com")
+    text = "INSERT INTO held SELECT 1 WHERE 'host=there user=bob password=x' <> %s AND %s::int > 0"
+    statement = threads.submit(run, connection, text, "open sesame", 5)
+    request = bed.pending()
+    assert request.statement is not None
+    assert request.statement.parameters == ("2 not shown",)
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+
+
+def test_a_text_too_long_to_be_shown_says_so(bed, threads):
+    text = f"INSERT INTO held VALUES (1) /* {'x' * 70_000} */"
+    connection, statement, _ = hold(bed, threads, text)
+    request = bed.pending()
+    assert request.statement is not None
+    assert request.statement.text.endswith(f"cut, {len(text)} characters in all]")
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+
+
+def test_a_transaction_that_waits_longer_than_the_database_lets_it_ends_by_the_databases_word(bed, threads):
+    connection = bed.connect("sam@example.com")
+    connection.execute("SELECT email FROM customers LIMIT 1")
+    connection.execute("SET idle_in_transaction_session_timeout = '1s'")
+    connection.execute("BEGIN")
+    statement = threads.submit(run, connection, "INSERT INTO held VALUES (1)")
+    request = bed.pending()
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout, match="idle-in-transaction timeout"):
+        statement.result(20)
+    assert eventually(lambda: request.id in {gone.id for gone in bed.requests(ApprovalState.WITHDRAWN)})
+    connection.close()

@@ -78,8 +78,8 @@ _IDLE: Final = 0x49  # I
 _DROP: Final = b""
 _MAX_PROBE_TRIES: Final = 3
 _QUERY_CANCELED: Final = "57014"
-_OPERATOR_INTERVENTION: Final = "57"
-"""SQLSTATE class of errors that come without a question; their texts speak of the server, not of data."""
+_OF_THE_SERVER: Final = ("57", "25P03", "25P04")
+"""How SQLSTATEs begin of errors that come without a question, as timeouts do; they speak of the server, not of data."""
 _CATALOG: Final = SessionEffect.CATALOG
 _COPIES: Final = frozenset((Action.COPY_OUT,))
 _SUCCESS: Final = Outcome.SUCCESS
@@ -599,7 +599,7 @@ class ServerStream:
     def _unasked_error(self, data: bytes, start: int, stop: int) -> bytes | None:
         response = ErrorResponse.decode(data[start + 5 : stop])
         self.fatal_seen = self.fatal_seen or response.severity in ("FATAL", "PANIC")
-        if self._core.masked and not response.code.startswith(_OPERATOR_INTERVENTION):
+        if self._core.masked and not response.code.startswith(_OF_THE_SERVER):
             return redacted_error(response)
         return None
 

@@ -27,6 +27,7 @@ STATEMENT = StatementSummary(
     ("update",),
     writes=("public.t",),
     predicate="present",
+    parameters=('"bo@secret.example"',),
     estimated_rows=1,
 )
 
@@ -40,7 +41,8 @@ def text_of(request: ApprovalRequest, shown: Shown, form: WebhookFormat) -> str:
 def test_literals_leave_only_where_the_settings_say_so(tmp_path, form):
     async def story(bed: Bed) -> None:
         request = bed.request(statement=STATEMENT)
-        assert "secret.example" in text_of(request, Shown.FULL, form)
+        assert "ana@secret.example" in text_of(request, Shown.FULL, form)
+        assert "bo@secret.example" in text_of(request, Shown.FULL, form)
         assert "secret.example" not in text_of(request, Shown.NORMALISED, form)
         assert "UPDATE t" in text_of(request, Shown.NORMALISED, form)
         assert "UPDATE t" not in text_of(request, Shown.NONE, form)

@@ -70,6 +70,9 @@ def test_looking_and_deciding_from_a_terminal(control_plane: ControlPlane, home:
         late = querygate(home, "approvals", "reject", request)
         assert late.returncode == 2
         assert "nothing is left to decide" in late.stderr
+        none = querygate(home, "approvals", "show", "")
+        assert none.returncode == 2
+        assert "the id is empty" in none.stderr
 
         statement = threads.submit(delete)
         request = eventually(pending, within=60)

@@ -82,11 +82,13 @@ class FastPath:
                 return  # goes on when that is over
             segment = self._writer.open_segment
             work = None if segment is None else intake.lend()
+            # Here, since another thread may record as soon as the lock is free.
+            all_durable = intake.durable == intake.recorded
         if segment is None or work is None:
             intake.hurry()
             return
         batch = work.batches[0] if work.batches else None
-        if batch is None and intake.durable == intake.recorded:
+        if batch is None and all_durable:
             # The writer was there between a commit and this turn.
             intake.give_back([], urgent=False)
             settle(work.waiters, "", self.loop)

@@ -347,6 +347,38 @@ async def test_a_loop_that_is_held_up_grows_the_right_tree(tmp_path: Path, monke
     assert report.ok, report.problems
 
 
+@in_a_loop
+async def test_another_thread_that_records_while_there_is_nothing_to_sync(tmp_path: Path, storage: Storage) -> None:
+    async with serving(tmp_path, storage) as log:
+        intake = log._intake
+        lock = intake.lock
+        recorded: list[int] = []
+
+        class Lock:
+            def __enter__(self) -> None:
+                lock.acquire()
+
+            def __exit__(self, *_: object) -> None:
+                lent = intake.lent
+                lock.release()
+                if lent and not recorded:
+                    recorded.append(2)
+                    intake.lock = lock
+                    log.record(statement(2), CONTEXT)
+
+        log.record(statement(1), CONTEXT)
+        mine = asyncio.ensure_future(log.commit())
+        await asyncio.sleep(0)  # the commit has been asked for; its turn is next
+        deadline = time.monotonic() + 20
+        while intake.durable < intake.recorded and time.monotonic() < deadline:
+            time.sleep(0.001)  # noqa: ASYNC251 - so the writer does it
+        intake.lock = cast("threading.Lock", Lock())
+        await mine
+        await eventually_in_loop(lambda: bool(recorded))
+        await log.commit()
+    assert ids(tmp_path) == ["s-1.1", "s-1.2"]
+
+
 @pytest.mark.parametrize("required", [True, False])
 @in_a_loop
 async def test_what_a_sink_has_had_is_let_go(tmp_path: Path, storage: Storage, required: bool) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from gateway.domain.audit import BoundValue, StatementRecord
-from gateway.sql.credentials import conceal
+from gateway.sql.credentials import HIDDEN, conceal, holds_login
 
 MAX_SHOWN: Final = 64 * 1024
 """Characters of a statement that an approver is shown; what is approved is the whole, by its digest."""
@@ -35,5 +35,7 @@ def parameters_shown(record: StatementRecord) -> tuple[str, ...]:
 def _value(value: BoundValue) -> str:
     if value is None:
         return "NULL"
+    if holds_login(value):
+        return HIDDEN
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]} […: cut, {len(text)} characters in all]"

@@ -48,7 +48,7 @@ class BoundValues(Protocol):
     """The parameters of one execution, undecoded until somebody wants to see them."""
 
     def values(self) -> Sequence[BoundValue]:
-        """Decode them, in order. Called once per execution at most, where the audit keeps values or hashes them.
+        """Decode them, in order. Called where the audit keeps values or hashes them, and where an approver sees them.
 
         Never raises for what a client sent: a value that cannot be read is shown as bytes.
         """

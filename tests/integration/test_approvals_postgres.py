@@ -488,6 +488,19 @@ def test_parameters_of_a_statement_with_a_password_are_not_shown(bed, threads):
     connection.close()
 
 
+def test_a_parameter_that_is_a_login_is_not_shown(bed, threads):
+    connection = bed.connect("sam@example.com")
+    text = "INSERT INTO held SELECT 1 WHERE %s::text <> %s::text"
+    statement = threads.submit(run, connection, text, "host=there user=bob password=sesame", "host=there")
+    request = bed.pending()
+    assert request.statement is not None
+    assert request.statement.parameters == ("?", '"host=there"')
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+
+
 def test_a_text_too_long_to_be_shown_says_so(bed, threads):
     text = f"INSERT INTO held VALUES (1) /* {'x' * 70_000} */"
     connection, statement, _ = hold(bed, threads, text)

@@ -261,8 +261,8 @@ class Holder:
     async def _estimated(
         self, scope: Scope, text: str, statements: tuple[StatementFacts, ...], ask: AskApproval
     ) -> int | None:
-        if len(statements) != 1 or statements[0].opaque:
-            return None
+        if len(statements) != 1 or statements[0].opaque or ask.record.parameters:
+            return None  # the planner is asked without parameters, and would only write an error into its log
         try:
             async with asyncio.timeout(_ESTIMATE_TIMEOUT):
                 return await self._estimate(scope, text, statements[0], ask.state)

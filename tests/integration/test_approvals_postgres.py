@@ -460,7 +460,7 @@ def audit_text(bed: DeskBed) -> str:
 Change = Callable[[Config], None]
 
 
-def test_the_approver_reads_the_parameters(bed, threads):
+def test_the_approver_reads_the_parameters(bed, threads, shop_database):
     connection = bed.connect("sam@example.com")
     text = "INSERT INTO held SELECT id FROM (VALUES (%s::int)) AS v (id) WHERE %s::text <> %s::text OR %s::text IS NULL"
     statement = threads.submit(run, connection, text, 77, "it's\x1b[2J", "x" * 3000, None)
@@ -469,6 +469,8 @@ def test_the_approver_reads_the_parameters(bed, threads):
     number, word, long, nothing = request.statement.parameters
     assert (number, word, nothing) == ("77", '"it\'s\\u001b[2J"', "NULL")
     assert "cut, 3002 characters in all" in long
+    assert request.statement.estimated_rows is None
+    assert "EXPLAIN (FORMAT JSON) INSERT INTO held SELECT id FROM" not in shop_database.server.log()
     bed.decide(request, approve=False)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         statement.result(10)

@@ -153,7 +153,10 @@ def test_bound_parameters_are_part_of_what_is_approved(bed: DeskBed, threads: Th
     with preparing(bed) as connection, connection.cursor(prepared=True) as cursor:
         with pytest.raises(mysql.connector.Error, match="approval"):
             cursor.execute(text, (7, "x"))
-        bed.decide(bed.pending())
+        request = bed.pending()
+        assert request.statement is not None
+        assert request.statement.parameters == ("7", '"x"'), "the approver reads them"
+        bed.decide(request)
         for others in ((8, "x"), (7, "y")):
             with pytest.raises(mysql.connector.Error, match="approval"):
                 cursor.execute(text, others)
@@ -189,10 +192,13 @@ def test_values_sent_ahead_are_part_of_it_and_forgotten_with_a_refusal(
 
     with preparing(bed) as connection, connection.cursor(prepared=True) as cursor:
         seen: list[str] = []
+        shown: list[str] = []
         for value, approve in ((b"first", False), (b"second", True)):
             statement: Future[None] = threads.submit(insert, cursor, value)
             request = bed.pending()
             seen.append(request.binding)
+            assert request.statement is not None
+            shown += request.statement.parameters
             bed.decide(request, approve=approve)
             if approve:
                 statement.result(10)
@@ -200,6 +206,7 @@ def test_values_sent_ahead_are_part_of_it_and_forgotten_with_a_refusal(
                 with pytest.raises(mysql.connector.Error, match="1142"):
                     statement.result(10)
         assert seen[0] != seen[1]
+        assert shown == ["5", '"<sent ahead>"'] * 2, "digests are kept of them, which the approver is told"
     with connected(bed) as plain, plain.cursor() as reader:
         reader.execute("SELECT note FROM held WHERE id = 5")
         assert reader.fetchall() == (("second",),)

@@ -92,6 +92,7 @@ class Event(msgspec.Struct, frozen=True):
     dst_endpoint: _Endpoint = _Endpoint()
     database: _Named = _Named()
     query_info: _Query = _Query()
+    resources: tuple[_Named, ...] = ()
     unmapped: _Unmapped = _Unmapped()
 
     @property

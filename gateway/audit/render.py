@@ -10,6 +10,7 @@ from rich.text import Text
 from gateway.audit.events import Event
 from gateway.terminal import one_line
 
+_ADMIN: Final = "admin."
 _COLOURS: Final = {
     "success": "green",
     "intent": "dim",
@@ -34,8 +35,10 @@ def render(event: Event, *, width: int = 0, zone: tzinfo = UTC) -> Text:
     if event.actor.user.name:
         line.append(_who(event), style="bold")
         where = event.dst_endpoint.name or event.dst_endpoint.svc_name
-        line.append(f" {one_line(where)} ", style="blue")
+        line.append(f" {one_line(where)} " if where else " ", style="blue")
     line.append(one_line(outcome), style=_COLOURS.get(outcome, ""))
+    if event.metadata.event_code.startswith(_ADMIN):
+        line.append(f" {_done(event)}")
     for note in _figures(event):
         line.append(f" {note}", style="dim")
     line.append(" ")
@@ -52,6 +55,12 @@ def _who(event: Event) -> str:
     if not event.unmapped.session.authenticated:
         text += "?"
     return text + (f" (for {one_line(', '.join(behind))})" if behind else "")
+
+
+def _done(event: Event) -> str:
+    """What an administrator or an approver did, and to what."""
+    operation = event.metadata.event_code.removeprefix(_ADMIN).removesuffix(".intent")
+    return one_line(" ".join((operation, *(item.name for item in event.resources if item.name))))
 
 
 def _figures(event: Event) -> list[str]:

@@ -58,6 +58,19 @@ def test_a_failed_login_marks_the_name_as_a_claim() -> None:
     assert shown(record).endswith(" ana@example.com? postgres login_failed token expired")
 
 
+def test_what_an_approver_did_and_to_what_is_said() -> None:
+    rejected = {
+        "metadata": {"sequence": 5, "uid": "a", "event_code": "admin.approval.rejected"},
+        "time": 1795784321340,
+        "status_detail": "success",
+        "message": "too many",
+        "actor": {"user": {"name": "dave@example.com", "type_id": 2}},
+        "resources": [{"type": "approval", "name": "afbdb14648"}],
+    }
+    line = render(msgspec.convert(rejected, Event), zone=UTC).plain
+    assert line.endswith(" dave@example.com success approval.rejected afbdb14648 too many")
+
+
 def test_the_log_speaks_of_itself() -> None:
     body = EventEncoder("gw-1", "0").lifecycle(
         "audit.interrupted", 0, 1_795_420_800_000_000_000, {"reason": "disk full"}

@@ -46,7 +46,7 @@ _STATEMENTS_BEFORE: Final = 5
 _SHOWN_BEFORE: Final = 500
 """How many earlier statements of a session an approver sees, and how many characters of each."""
 
-Estimate = Callable[[Scope, str, StatementFacts, Hashable], Awaitable[int | None]]
+Estimate = Callable[[Scope, StatementRecord, StatementFacts, Hashable], Awaitable[int | None]]
 """How many rows a statement is about, by the database's own planner; None where it is not safe to ask or not known."""
 
 
@@ -58,7 +58,9 @@ class Estimates:
         self._adapters = adapters
         self._chain = chain
 
-    async def __call__(self, scope: Scope, text: str, facts: StatementFacts, state: Hashable) -> int | None:
+    async def __call__(
+        self, scope: Scope, record: StatementRecord, facts: StatementFacts, state: Hashable
+    ) -> int | None:
         """The planner's number of rows. Raises ``UpstreamError``."""
         resource = scope.resource
         adapter = self._adapters[resource.protocol]
@@ -67,7 +69,9 @@ class Estimates:
         credentials = await self._chain.credentials(resource, scope.principal)
 
         def begin(handle: UpstreamHandle) -> Exchange:
-            return adapter.estimate(resource, credentials, scope.database.name, handle, text, state)
+            return adapter.estimate(
+                resource, credentials, scope.database.name, handle, record.text, state, record.bound
+            )
 
         rows: int | None = await self._upstreams.exchange(resource, adapter, begin, doing="estimating rows")
         return rows
@@ -254,18 +258,16 @@ class Holder:
             predicate=_predicate(statements).value,
             opaque=tuple(dict.fromkeys(why for facts in statements for why in facts.opaque)),
             parameters=parameters_shown(record),
-            estimated_rows=await self._estimated(scope, record.text, statements, ask),
+            estimated_rows=await self._estimated(scope, statements, ask),
             before=tuple(self._before.get(scope.session.id, ())),
         )
 
-    async def _estimated(
-        self, scope: Scope, text: str, statements: tuple[StatementFacts, ...], ask: AskApproval
-    ) -> int | None:
-        if len(statements) != 1 or statements[0].opaque or ask.record.parameters:
-            return None  # the planner is asked without parameters, and would only write an error into its log
+    async def _estimated(self, scope: Scope, statements: tuple[StatementFacts, ...], ask: AskApproval) -> int | None:
+        if len(statements) != 1 or statements[0].opaque or (ask.record.parameters and ask.record.bound is None):
+            return None  # without its parameters the planner would only write an error into its log
         try:
             async with asyncio.timeout(_ESTIMATE_TIMEOUT):
-                return await self._estimate(scope, text, statements[0], ask.state)
+                return await self._estimate(scope, ask.record, statements[0], ask.state)
         except Exception as error:  # noqa: BLE001 - an approver can do without; the statement waits all the same
             _log.info("the rows of a held statement could not be estimated", error=f"{type(error).__name__}: {error}")
             return None

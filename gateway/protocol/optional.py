@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from gateway.domain.audit import BoundValues
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.statement import StatementFacts
 from gateway.protocol.adapter import Exchange, Preamble, UpstreamHandle
@@ -117,8 +118,12 @@ class Estimator(Protocol):
         handle: UpstreamHandle,
         text: str,
         state: Hashable,
+        bound: BoundValues | None,
     ) -> Exchange:
-        """Log in, ask the planner, log out; returns a number of rows, or None where it does not say."""
+        """Log in, ask the planner, log out; returns a number of rows, or None where it does not say.
+
+        ``bound`` are the statement's parameters, where it has any: what the plugin itself put into its record.
+        """
 
 
 @runtime_checkable

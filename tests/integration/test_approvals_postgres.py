@@ -469,11 +469,49 @@ def test_the_approver_reads_the_parameters(bed, threads, shop_database):
     number, word, long, nothing = request.statement.parameters
     assert (number, word, nothing) == ("77", '"it\'s\\u001b[2J"', "NULL")
     assert "cut, 3002 characters in all" in long
-    assert request.statement.estimated_rows is None
-    assert "EXPLAIN (FORMAT JSON) INSERT INTO held SELECT id FROM" not in shop_database.server.log()
+    assert request.statement.estimated_rows == 1
+    assert "EXPLAIN (FORMAT JSON) INSERT INTO held SELECT id FROM" not in shop_database.server.log(), "no error"
     bed.decide(request, approve=False)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         statement.result(10)
+    connection.close()
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_planner_is_asked_about_the_parameters(bed, threads, binary):
+    connection = bed.connect("sam@example.com")
+    text = (
+        "INSERT INTO held SELECT generate_series(1, %b)" if binary else "INSERT INTO held SELECT generate_series(1, %t)"
+    )
+    statement = threads.submit(run, connection, text, 7700)
+    request = bed.pending()
+    assert request.statement is not None
+    assert request.statement.estimated_rows == 7700
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("int4", 7700), ("odd", None)])
+def test_a_value_of_a_type_that_somebody_made_is_not_read_for_an_estimate(bed, threads, shop_database, kind, expected):
+    """To read it may be to run the code of a domain's CHECK."""
+    shop_database.server.psql(
+        "DROP DOMAIN IF EXISTS odd; CREATE DOMAIN odd AS int4 CHECK (VALUE > 0)", database=shop_database.database
+    )
+    oid = int(shop_database.server.psql(f"SELECT '{kind}'::regtype::oid", database=shop_database.database))
+    connection = bed.connect("sam@example.com")
+
+    def ask():
+        text = b"INSERT INTO held SELECT generate_series(1, $1)"
+        return connection.pgconn.exec_params(text, [b"7700"], param_types=[oid])
+
+    statement = threads.submit(ask)
+    request = bed.pending()
+    assert request.statement is not None
+    assert request.statement.estimated_rows == expected
+    bed.decide(request, approve=False)
+    assert b"42501" in (statement.result(10).error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"")
     connection.close()
 
 

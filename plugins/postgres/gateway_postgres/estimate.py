@@ -2,7 +2,8 @@
 
 ``EXPLAIN`` runs nothing, but the planner evaluates functions that claim to be immutable. So only statements whose
 functions are all the server's own are explained, in a read-only transaction, and by the extended protocol, in which a
-text cannot hold a second statement.
+text cannot hold a second statement. Bound parameters go along where their types, too, are all the server's own: reading
+a value of another type is somebody's code.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gateway.domain.resource import UpstreamCredentials
 from gateway.domain.statement import StatementFacts
 from gateway.protocol.adapter import Farewell, UpstreamHandle
 from gateway.sql.state import NameResolution
+from gateway_postgres.parameters import BoundParameters
 from gateway_postgres.wire.frontend import Terminate
 from gateway_postgres.wire.upstream import run_prepared, run_queries, upstream_login
 
@@ -44,16 +46,20 @@ def estimate(
     handle: UpstreamHandle,
     text: str,
     state: NameResolution,
+    bound: BoundParameters | None,
     *,
     random: Callable[[int], bytes],
 ) -> Generator[bytes, bytes, Farewell]:
-    """The whole conversation. A statement that the planner refuses (it has parameters, say) gives None."""
+    """The whole conversation. A statement that the planner refuses gives None."""
     parameters = {"user": credentials.username, "database": database, "client_encoding": "UTF8"}
     login = yield from upstream_login(parameters, credentials.password, handle, random=random)
     path = ", ".join(_quoted(state.role if name == "$user" else name, '"') for name in state.search_path or ())
     choose = f"SELECT pg_catalog.set_config('search_path', {_quoted(path, chr(39))}, false)"
     yield from run_queries((*_SETUP, choose), leftover=login.leftover)
-    rows = yield from run_prepared(f"EXPLAIN (FORMAT JSON) {text}")
+    arguments = None if bound is None else bound.arguments()
+    rows = None
+    if bound is None or arguments is not None:
+        rows = yield from run_prepared(f"EXPLAIN (FORMAT JSON) {text}", arguments)
     return Farewell(None if rows is None else planned_rows(rows[0][0] or ""), Terminate().encode())
 
 

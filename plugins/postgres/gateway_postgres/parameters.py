@@ -8,8 +8,10 @@ from typing import Final
 
 from gateway.domain.audit import BoundValue
 from gateway.domain.masking import Sentinels
-from gateway.errors import RemoteProtocolError
+from gateway.errors import ProtocolError, RemoteProtocolError
 from gateway_postgres.values import CODECS
+from gateway_postgres.wire.frontend import Bind
+from gateway_postgres.wire.upstream import Arguments
 
 _INTEGER_SIZES = (2, 4, 8)
 _NEGATIVE: Final = 0x80000000
@@ -131,6 +133,18 @@ class BoundParameters:
                 found.append(value.decode(self._codec, "replace"))
             at += length
         return found
+
+    def arguments(self) -> Arguments | None:
+        """All of them as a client would send them, with UTF-8 for texts; None where they are not all there as such."""
+        if self._codec != "utf-8" and not self._raw.isascii():
+            return None
+        try:
+            bind = Bind.decode(b"\0\0" + self._raw)
+        except ProtocolError:
+            return None  # too long to be kept, or not as it should be
+        count = short_at(self._types, 0) if len(self._types) >= 2 else 0
+        types = tuple([int.from_bytes(self._types[2 + 4 * at : 6 + 4 * at], "big") for at in range(count)])
+        return Arguments(types, bind.parameter_formats, bind.parameters)
 
     def _binary(self, value: bytes, index: int) -> BoundValue:
         types = self._types

@@ -6,6 +6,7 @@ from collections.abc import Generator, Hashable, Sequence
 from secrets import token_bytes
 
 from gateway import hookimpl
+from gateway.domain.audit import BoundValues
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource, UpstreamCredentials
 from gateway.domain.statement import Analysis, StatementFacts
@@ -29,6 +30,7 @@ from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_RESOLUTION, NameResolution
 from gateway_postgres.catalog import CATALOG_QUERIES, build_catalog
 from gateway_postgres.estimate import estimate, may_be_estimated
+from gateway_postgres.parameters import BoundParameters
 from gateway_postgres.relay import PostgresRelay
 from gateway_postgres.sampling import sample
 from gateway_postgres.session import PROBE_TEXTS, initial_state
@@ -138,9 +140,12 @@ class PostgresAdapter:
         handle: UpstreamHandle,
         text: str,
         state: Hashable,
+        bound: BoundValues | None,
     ) -> Exchange:
         """Log in, ask the planner how many rows a statement is about, log out."""
-        return estimate(credentials, database, handle, text, _resolution(state), random=token_bytes)
+        if bound is not None and not isinstance(bound, BoundParameters):
+            raise TypeError("parameters of another protocol")
+        return estimate(credentials, database, handle, text, _resolution(state), bound, random=token_bytes)
 
     def cancel(self, key: bytes) -> bytes:
         """A CancelRequest."""

@@ -24,20 +24,24 @@ from gateway_postgres.wire.backend import (
     NegotiateProtocolVersion,
     NoticeResponse,
     NotificationResponse,
+    ParameterDescription,
     ParameterStatus,
     ParseComplete,
     ReadyForQuery,
     RowDescription,
     TransactionStatus,
 )
+from gateway_postgres.wire.codec import Buffer
 from gateway_postgres.wire.framing import FrameBuffer
-from gateway_postgres.wire.frontend import Bind, Execute, Parse, Query, Sync
+from gateway_postgres.wire.frontend import Bind, Describe, Execute, Parse, Query, Sync, Target
 from gateway_postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
 
 MAX_LOGIN_MESSAGE: Final = 1 << 20
 MAX_LOGIN_MESSAGES: Final = 1_000
 MAX_RESULT: Final = 256 << 20
 """What ``run_queries`` takes of a server in all, bytes."""
+_FIRST_NORMAL_OID: Final = 16384
+"""From here on OIDs are of what users and extensions made (PostgreSQL's access/transam.h)."""
 
 Row = tuple[str | None, ...]
 
@@ -167,15 +171,38 @@ def run_queries(queries: Sequence[str], *, leftover: bytes = b"") -> Generator[b
         return results
 
 
-def run_prepared(sql: str) -> Generator[bytes, bytes, list[Row] | None]:
-    """Run one statement without parameters by the extended protocol: its rows as text, None where it is refused.
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a statement is bound to: types as in Parse (OIDs), formats and values as in Bind."""
 
-    The extended protocol takes exactly one statement, whatever the text says. Call it between other conversations, when
-    the server has nothing left to say.
+    types: tuple[int, ...]
+    formats: tuple[int, ...]
+    values: tuple[Buffer | None, ...] = field(repr=False)
+
+
+def run_prepared(sql: str, arguments: Arguments | None = None) -> Generator[bytes, bytes, list[Row] | None]:
+    """Run one statement by the extended protocol: its rows as text, None where it is refused.
+
+    The extended protocol takes exactly one statement, whatever the text says. With ``arguments`` it is run only if all
+    their types are the server's own. Call it between other conversations, when the server has nothing left to say.
     """
-    messages = (Parse(b"", sql.encode()), Bind(b"", b""), Execute(b""), Sync())
-    output = b"".join(message.encode() for message in messages)
+    if arguments is None:
+        answer = yield from _extended(Parse(b"", sql.encode()), Bind(b"", b""), Execute(b""))
+        return None if answer is None else answer[0]
+    described = yield from _extended(Parse(b"", sql.encode(), arguments.types), Describe(Target.STATEMENT, b""))
+    if described is None or any(oid >= _FIRST_NORMAL_OID for oid in described[1]):
+        return None
+    answer = yield from _extended(Bind(b"", b"", arguments.values, arguments.formats), Execute(b""))
+    return None if answer is None else answer[0]
+
+
+def _extended(
+    *messages: Parse | Bind | Describe | Execute,
+) -> Generator[bytes, bytes, tuple[list[Row], tuple[int, ...]] | None]:
+    """Send messages and a Sync: the rows and the parameters' types that come of it, None where it is refused."""
+    output = b"".join(message.encode() for message in (*messages, Sync()))
     rows: list[Row] = []
+    types: tuple[int, ...] = ()
     refused = False
     taken = 0
     with _server_errors():
@@ -188,9 +215,11 @@ def run_prepared(sql: str) -> Generator[bytes, bytes, list[Row] | None]:
             if kind == DataRow.type:
                 rows.append(_text_row(DataRow.decode(buffer.body())))
             elif kind == ReadyForQuery.type:
-                return None if refused else rows
+                return None if refused else (rows, types)
             elif kind == ErrorResponse.type:
                 refused = True
+            elif kind == ParameterDescription.type:
+                types = ParameterDescription.decode(buffer.body()).types
             elif kind not in _IGNORED and kind not in (ParseComplete.type, BindComplete.type):
                 raise UpstreamError(f"the server sent {chr(kind)!r} in answer to a statement")
 

@@ -104,7 +104,6 @@ def made(analysis: Analysis = ORDINARY, obligations: Obligations | None = None, 
 @pytest.mark.parametrize(
     "ruling",
     [
-        made(intent=True),
         made(warnings=("careful",)),
         made(approvals=frozenset({ApprovalRule("held", frozenset({"dba"}))})),
         made(allowance=object()),
@@ -118,6 +117,7 @@ def made(analysis: Analysis = ORDINARY, obligations: Obligations | None = None, 
 )
 def test_whatever_asks_for_care_keeps_a_ruling_from_being_plain(ruling: Ruling) -> None:
     assert made().plain
+    assert made(intent=True).plain, "its record is written earlier, and that is all"
     assert not ruling.plain
 
 

@@ -15,9 +15,9 @@ _CHARACTERS: Final = 500
 """How many parameters, and characters of each."""
 
 
-def whole_or_cut(text: str) -> str:
+def whole_or_cut(text: str, most: int = MAX_SHOWN) -> str:
     """A text that is not all there says so: what stands behind its end would run, too."""
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} […: cut, {len(text)} characters in all]"
+    return text if len(text) <= most else f"{text[:most]} […: cut, {len(text)} characters in all]"
 
 
 def parameters_shown(record: StatementRecord) -> tuple[str, ...]:
@@ -37,5 +37,4 @@ def _value(value: BoundValue) -> str:
         return "NULL"
     if holds_login(value):
         return HIDDEN
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]} […: cut, {len(text)} characters in all]"
+    return whole_or_cut(json.dumps(value, ensure_ascii=False), _CHARACTERS)

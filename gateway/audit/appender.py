@@ -121,7 +121,7 @@ class Appender:
     def _write_batch(self, batch: Batch) -> None:
         if self.descriptor is None:
             raise OSError(errno.EBADF, "no segment is open", str(self.path))
-        view = memoryview(data_of(batch))[self._skip :]
+        view = memoryview(_data_of(batch))[self._skip :]
         start = self.offset
         try:
             while view:
@@ -137,7 +137,7 @@ class Appender:
     def _cut_torn_line(self, batch: Batch, start: int, descriptor: int) -> None:
         """Keep the whole lines of a half-written batch, and no more."""
         written = self.offset - start
-        whole = data_of(batch).rfind(b"\n", self._skip, self._skip + written) + 1
+        whole = _data_of(batch).rfind(b"\n", self._skip, self._skip + written) + 1
         kept = max(0, whole - self._skip)
         self._skip += kept
         self.offset = start + kept
@@ -177,7 +177,7 @@ class Appender:
 
     def block(self, batch: Batch | None) -> bytes:
         """What a ``Putter`` is to put at the end for a batch: its lines, and room for others where there is none."""
-        data = b"" if batch is None else data_of(batch)
+        data = b"" if batch is None else _data_of(batch)
         return data if self.offset + len(data) <= self._end else data + _ROOM
 
     def landed(self, batch: Batch | None, put: tuple[int, bool, bool, int]) -> OSError | None:
@@ -263,7 +263,7 @@ class Appender:
             self.descriptor = None
 
 
-def data_of(batch: Batch) -> bytes:
+def _data_of(batch: Batch) -> bytes:
     """A batch as it stands in the file."""
     return b"\n".join((*batch.lines, b""))
 

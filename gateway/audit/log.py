@@ -198,7 +198,11 @@ class AuditLog:
         about: Asked,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """``record`` intents, and ``when_durable`` for them and all before them."""
+        """``record`` intents, and ``commit`` without a task: ``done`` is called later with ``about`` by ``loop``, which
+        is the one that runs.
+
+        Raises ``AuditError`` where nothing can be promised; ``done`` is then not called.
+        """
         intake = self._intake
         with intake.lock:
             for record in records:
@@ -241,23 +245,13 @@ class AuditLog:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self.when_durable(_resolve, future, loop)
-        await future
-
-    def when_durable(
-        self, done: Callable[[Asked, AuditError | None], None], about: Asked, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """``commit`` without a task: ``done`` is called later with ``about``, by ``loop``, which is the one that runs.
-
-        Raises ``AuditError`` where nothing can be promised; ``done`` is then not called.
-        """
         intake = self._intake
         with intake.lock:
             if intake.reason or intake.closing:
                 self._refuse()
-            if self._enlist(done, about, loop):
-                return
-        loop.call_soon(done, about, None)
+            waiting = self._enlist(_resolve, future, loop)
+        if waiting:
+            await future
 
     def serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the fast path with commits of ``loop``, which is to run until the log is closed, in the same loop.

@@ -8,7 +8,7 @@ from gateway.domain.audit import Outcome, StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.errors import GatewayError
 from gateway.protocol.adapter import Opened, RelaySettings
-from gateway.protocol.effects import Ask, AskCancelUpstream, Effect, Record, SetDeadline
+from gateway.protocol.effects import Ask, AskCancelUpstream, AskCommit, Effect, Record, SetDeadline
 
 
 class SessionCore:
@@ -84,6 +84,13 @@ class OpenCore(SessionCore):
         if seconds is not None:
             self.deadline_set = True
             self.effects.append(SetDeadline(seconds, token))
+
+    def intend(self, record: StatementRecord) -> None:
+        """Have the audit hold a statement before the client's next message goes on."""
+        record.intent = True
+        self.intent = record
+        self.ask_down = ask = AskCommit((record,))
+        self.effects.append(ask)
 
     def forget_intent(self) -> None:
         """Nothing of the client goes to the server any more."""

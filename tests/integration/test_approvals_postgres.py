@@ -20,6 +20,7 @@ from gateway.domain.approval import (
     Approver,
     GrantScope,
     RequestKind,
+    StatementSummary,
     Subject,
 )
 from gateway.testing.shop import Shop
@@ -107,6 +108,18 @@ def hold(
     notices: list[str] = []
     connection.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary or ""))
     return connection, threads.submit(run, connection, text, *parameters), notices
+
+
+def read_by_the_approver(bed: DeskBed, threads: ThreadPoolExecutor, text: str, *parameters: object) -> StatementSummary:
+    """What an approver sees of a statement, who then rejects it."""
+    connection, statement, _ = hold(bed, threads, text, *parameters)
+    request = bed.pending()
+    assert request.statement is not None
+    bed.decide(request, approve=False)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        statement.result(10)
+    connection.close()
+    return request.statement
 
 
 def test_it_waits_tells_the_client_and_goes_on_when_approved(bed, threads):
@@ -461,36 +474,19 @@ Change = Callable[[Config], None]
 
 
 def test_the_approver_reads_the_parameters(bed, threads, shop_database):
-    connection = bed.connect("sam@example.com")
     text = "INSERT INTO held SELECT id FROM (VALUES (%s::int)) AS v (id) WHERE %s::text <> %s::text OR %s::text IS NULL"
-    statement = threads.submit(run, connection, text, 77, "it's\x1b[2J", "x" * 3000, None)
-    request = bed.pending()
-    assert request.statement is not None
-    number, word, long, nothing = request.statement.parameters
+    shown = read_by_the_approver(bed, threads, text, 77, "it's\x1b[2J", "x" * 3000, None)
+    number, word, long, nothing = shown.parameters
     assert (number, word, nothing) == ("77", '"it\'s\\u001b[2J"', "NULL")
     assert "cut, 3002 characters in all" in long
-    assert request.statement.estimated_rows == 1
+    assert shown.estimated_rows == 1
     assert "EXPLAIN (FORMAT JSON) INSERT INTO held SELECT id FROM" not in shop_database.server.log(), "no error"
-    bed.decide(request, approve=False)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        statement.result(10)
-    connection.close()
 
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_the_planner_is_asked_about_the_parameters(bed, threads, binary):
-    connection = bed.connect("sam@example.com")
-    text = (
-        "INSERT INTO held SELECT generate_series(1, %b)" if binary else "INSERT INTO held SELECT generate_series(1, %t)"
-    )
-    statement = threads.submit(run, connection, text, 7700)
-    request = bed.pending()
-    assert request.statement is not None
-    assert request.statement.estimated_rows == 7700
-    bed.decide(request, approve=False)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        statement.result(10)
-    connection.close()
+    text = f"INSERT INTO held SELECT generate_series(1, {'%b' if binary else '%t'})"
+    assert read_by_the_approver(bed, threads, text, 7700).estimated_rows == 7700
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("int4", 7700), ("odd", None)])
@@ -516,41 +512,19 @@ def test_a_value_of_a_type_that_somebody_made_is_not_read_for_an_estimate(bed, t
 
 
 def test_parameters_of_a_statement_with_a_password_are_not_shown(bed, threads):
-    connection = bed.connect("sam@example.com")
     text = "INSERT INTO held SELECT 1 WHERE 'host=there user=bob password=x' <> %s AND %s::int > 0"
-    statement = threads.submit(run, connection, text, "open sesame", 5)
-    request = bed.pending()
-    assert request.statement is not None
-    assert request.statement.parameters == ("2 not shown",)
-    bed.decide(request, approve=False)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        statement.result(10)
-    connection.close()
+    assert read_by_the_approver(bed, threads, text, "open sesame", 5).parameters == ("2 not shown",)
 
 
 def test_a_parameter_that_is_a_login_is_not_shown(bed, threads):
-    connection = bed.connect("sam@example.com")
     text = "INSERT INTO held SELECT 1 WHERE %s::text <> %s::text"
-    statement = threads.submit(run, connection, text, "host=there user=bob password=sesame", "host=there")
-    request = bed.pending()
-    assert request.statement is not None
-    assert request.statement.parameters == ("?", '"host=there"')
-    bed.decide(request, approve=False)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        statement.result(10)
-    connection.close()
+    shown = read_by_the_approver(bed, threads, text, "host=there user=bob password=sesame", "host=there")
+    assert shown.parameters == ("?", '"host=there"')
 
 
 def test_a_text_too_long_to_be_shown_says_so(bed, threads):
     text = f"INSERT INTO held VALUES (1) /* {'x' * 70_000} */"
-    connection, statement, _ = hold(bed, threads, text)
-    request = bed.pending()
-    assert request.statement is not None
-    assert request.statement.text.endswith(f"cut, {len(text)} characters in all]")
-    bed.decide(request, approve=False)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        statement.result(10)
-    connection.close()
+    assert read_by_the_approver(bed, threads, text).text.endswith(f"cut, {len(text)} characters in all]")
 
 
 def test_a_transaction_that_waits_longer_than_the_database_lets_it_ends_by_the_databases_word(bed, threads):

@@ -8,7 +8,7 @@ from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, opaque_analysis
 from gateway.errors import GatewayError, MaskedValueWrittenBack
-from gateway.protocol.effects import AskApproval, AskCommit, AskRuling
+from gateway.protocol.effects import AskApproval, AskRuling
 from gateway_mysql import changes
 from gateway_mysql.core import Core
 from gateway_mysql.parameters import Arguments
@@ -139,12 +139,8 @@ class Permits:
         """The record to run under, or None after asking for the audit's word where the ruling wants it first."""
         if not ruling.intent:
             return record
-        record.intent = True
         self.ruling = ruling
-        core = self._core
-        core.intent = record
-        core.ask_down = ask = AskCommit((record,))
-        core.effects.append(ask)
+        self._core.intend(record)
         return None
 
     def _begin(self, ruling: Ruling, text: str, arguments: Arguments | None) -> StatementRecord:

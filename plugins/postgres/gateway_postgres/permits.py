@@ -9,7 +9,7 @@ from gateway.domain.audit import StatementRecord
 from gateway.domain.ruling import Ruling
 from gateway.domain.statement import Action, Analysis, opaque_analysis
 from gateway.errors import GatewayError
-from gateway.protocol.effects import AskApproval, AskCommit, AskRuling, SendUpstream
+from gateway.protocol.effects import AskApproval, AskRuling, SendUpstream
 from gateway_postgres.copied import not_as_rows, spelling_of
 from gateway_postgres.core import Core
 from gateway_postgres.parameters import BoundParameters
@@ -127,13 +127,9 @@ class Permits:
         """The record to run under, or None after asking for the audit's word where the ruling wants it first."""
         if not ruling.intent:
             return record
-        record.intent = True
         # The ruling is kept for the second time round, so that nothing can change between intent and deed.
         self.ruling = ruling
-        core = self._core
-        core.intent = record
-        core.ask_down = ask = AskCommit((record,))
-        core.effects.append(ask)
+        self._core.intend(record)
         return None
 
     def _begin(self, ruling: Ruling, text: str, portal: Portal | None) -> StatementRecord:

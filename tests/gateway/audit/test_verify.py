@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gateway.audit.checkpoints import check_note
 from gateway.audit.keys import read_public_key
@@ -87,8 +86,8 @@ def test_any_flipped_byte_of_any_file_is_found(tmp_path: Path, original: Files) 
 
 
 def _same_key(flipped: bytes, content: bytes) -> bool:
-    """Whether the key is as it was: what stands around it in the file is not read as closely."""
-    return load_pem_public_key(flipped) == load_pem_public_key(content)
+    """Whether the key is as it was: the white space around it in the file is not part of it."""
+    return flipped.strip() == content.strip()
 
 
 def _same_notes(flipped: bytes, content: bytes) -> bool:

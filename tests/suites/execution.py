@@ -70,8 +70,11 @@ def run_suite(
         place.mkdir()
         with open_endpoint(way, place, suite.server, settings=suite.settings, tls=suite.tls) as endpoint:
             _prepare(suite, endpoint, run.place)
-            if run.attempt(endpoint, targets, only, number=number):
-                break
+            try:
+                if run.attempt(endpoint, targets, only, number=number):
+                    break
+            except Stopped as error:
+                raise Stopped(f"{way}: given up {error}: {run.state()}") from None
     if not run.results:
         raise SuiteBroken(f"{suite.name} ran no test:\n{run.log()[-4000:]}")
     return run.results
@@ -181,6 +184,11 @@ class _Run:
                     raise ValueError(f"not a record: {other!r}")
         return running
 
+    def state(self) -> str:
+        """How far the attempts have come, for whoever looks into a suite that takes too long."""
+        hung = [test for test, result in self.results.items() if result.outcome is Outcome.HUNG]
+        return f"{len(self.results)} tests ended before, hung: {hung}; at the end of the log:\n{self.log()[-1500:]}"
+
     def log(self) -> str:
         """All that pytest printed."""
         return self._log.read_text(errors="replace")
@@ -188,13 +196,13 @@ class _Run:
 
 def _watch(process: subprocess.Popen[bytes], output: Path, stop: threading.Event) -> bool:
     """Wait for the end of the process; True if it stopped making progress."""
-    size, since = 0, time.monotonic()
+    size, since = 0, (began := time.monotonic())
     while True:
         try:
             process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             if stop.is_set():
-                raise Stopped from None
+                raise Stopped(f"in an attempt of {time.monotonic() - began:.0f} s") from None
             grown = output.stat().st_size
             if grown != size:
                 size, since = grown, time.monotonic()

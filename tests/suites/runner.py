@@ -51,24 +51,30 @@ class Report:
         return "\n".join(lines)
 
 
-def run_both_ways(suite: Suite, targets: Sequence[str], *, keep: Path | None = None) -> Report:
+class TooSlow(Exception):
+    """A suite did not get through in its time; the text says where each half stood."""
+
+
+def run_both_ways(
+    suite: Suite, targets: Sequence[str], *, keep: Path | None = None, limit: float | None = None
+) -> Report:
     """Run ``targets`` of the suite against a server and against a gateway before another, and compare.
 
     What differs is repeated alone, both ways, so that a test that depends on the machine's load is not held against the
-    gateway; the report lists it all the same.
+    gateway; the report lists it all the same. Raises ``TooSlow`` where a run takes longer than ``limit`` seconds.
     """
     began = time.monotonic()
     if keep is not None:
         shutil.rmtree(keep, ignore_errors=True)
     folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="querygate-suites-"))
     try:
-        direct, gateway = _both(suite, targets, folder / "first")
+        direct, gateway = _both(suite, targets, folder / "first", limit)
         known = load_exclusions()
         found = list(differences(suite.name, direct, gateway))
         suspects = unexplained(found, known)
         confirmed = suspects
         if suspects:
-            again = _both(suite, targets, folder / "again", only=[item.test for item in suspects])
+            again = _both(suite, targets, folder / "again", limit, only=[item.test for item in suspects])
             confirmed = list(differences(suite.name, *again))
         names = {item.test for item in confirmed}
         return Report(
@@ -85,7 +91,9 @@ def run_both_ways(suite: Suite, targets: Sequence[str], *, keep: Path | None = N
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _both(suite: Suite, targets: Sequence[str], folder: Path, *, only: Sequence[str] = ()) -> tuple[Results, Results]:
+def _both(
+    suite: Suite, targets: Sequence[str], folder: Path, limit: float | None, *, only: Sequence[str] = ()
+) -> tuple[Results, Results]:
     stop = threading.Event()
 
     def run(way: Way) -> Results:
@@ -94,12 +102,15 @@ def _both(suite: Suite, targets: Sequence[str], folder: Path, *, only: Sequence[
         return run_suite(suite, way, place, stop, targets=targets, only=only)
 
     with ThreadPoolExecutor(2) as pool:
-        direct, gateway = pool.submit(run, Way.DIRECT), pool.submit(run, Way.GATEWAY)
+        halves = (pool.submit(run, Way.DIRECT), pool.submit(run, Way.GATEWAY))
         try:
-            wait((direct, gateway), return_when=FIRST_EXCEPTION)
-            for done in (direct, gateway):
-                if done.done():
-                    done.result()
+            done, late = wait(halves, limit, return_when=FIRST_EXCEPTION)
+            for half in done:
+                half.result()
         finally:
             stop.set()  # of no effect where both have ended
-    return direct.result(), gateway.result()
+        if late:
+            # Each half says where it stood; who was through has nothing to say.
+            raise TooSlow("\n".join(str(half.exception() or "the other half was through") for half in halves))
+    direct, gateway = (half.result() for half in halves)
+    return direct, gateway

@@ -64,13 +64,15 @@ def environment(requirements: Iterable[str]) -> Path:
 
 
 def _source(requirement: str) -> Path:
-    folder = cache_folder() / requirement.replace("==", "-")
+    name, _, version = requirement.partition("==")
+    folder = cache_folder() / f"{name}-{version}"
     with locked(folder.parent, folder.name):
         if not any(folder.glob("*.tar.gz")):
             folder.mkdir(exist_ok=True)
-            # uv has no download command; pip's prepares metadata, but builds nothing.
+            # uv has no download command; pip's prepares metadata, but builds nothing. Only the driver is wanted as
+            # source: "all" would build Cython and setuptools too, which takes minutes.
             pip = [_uv(), "tool", "run", "--quiet", "--python", sys.executable, "pip"]
-            download = ["download", "--quiet", "--no-deps", "--no-binary=:all:", f"--dest={folder}"]
+            download = ["download", "--quiet", "--no-deps", f"--no-binary={name}", f"--dest={folder}"]
             _run([*pip, "--disable-pip-version-check", *download, requirement])
     return next(folder.glob("*.tar.gz"))
 

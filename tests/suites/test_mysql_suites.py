@@ -19,4 +19,4 @@ from tests.suites.selection import check_both_ways
     [("pymysql", 140), ("aiomysql", 50), ("sqlalchemy-pymysql", 320), ("sqlalchemy-mysqlconnector", 140)],
 )
 def test_a_drivers_own_tests_end_the_same_way(name: str, at_least: int, tmp_path: Path) -> None:
-    check_both_ways(name, None, tmp_path, at_least=at_least)
+    check_both_ways(name, None, tmp_path, at_least=at_least, limit=360)

@@ -35,7 +35,9 @@ class StatementOut(BaseModel):
     predicate: str = Field(description="Whether a predicate bounds it", examples=["not_applicable"])
     opaque: list[str] = Field(description="Why the facts may be incomplete; empty if they are proven")
     parameters: list[str] = Field(description="The bound parameters in order, as JSON spells them; NULL for none")
-    estimated_rows: int | None = Field(description="The planner's word; null where it was not safe to ask")
+    estimated_rows: int | None = Field(
+        description="What the database expects; null where it was not safe to ask, or it did not know"
+    )
     before: list[str] = Field(description="What the session ran last, oldest first")
 
 

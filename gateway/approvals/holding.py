@@ -47,7 +47,7 @@ _SHOWN_BEFORE: Final = 500
 """How many earlier statements of a session an approver sees, and how many characters of each."""
 
 Estimate = Callable[[Scope, StatementRecord, StatementFacts, Hashable], Awaitable[int | None]]
-"""How many rows a statement is about, by the database's own planner; None where it is not safe to ask or not known."""
+"""How many rows a statement is about, by the database's own word; None where it is not safe to ask or not known."""
 
 
 class Estimates:
@@ -61,7 +61,7 @@ class Estimates:
     async def __call__(
         self, scope: Scope, record: StatementRecord, facts: StatementFacts, state: Hashable
     ) -> int | None:
-        """The planner's number of rows. Raises ``UpstreamError``."""
+        """The database's number of rows. Raises ``UpstreamError``."""
         resource = scope.resource
         adapter = self._adapters[resource.protocol]
         if not isinstance(adapter, Estimator) or not adapter.may_estimate(facts, state):
@@ -264,7 +264,7 @@ class Holder:
 
     async def _estimated(self, scope: Scope, statements: tuple[StatementFacts, ...], ask: AskApproval) -> int | None:
         if len(statements) != 1 or statements[0].opaque or (ask.record.parameters and ask.record.bound is None):
-            return None  # without its parameters the planner would only write an error into its log
+            return None  # without its parameters the database would only write an error into its log
         try:
             async with asyncio.timeout(_ESTIMATE_TIMEOUT):
                 return await self._estimate(scope, ask.record, statements[0], ask.state)

@@ -120,9 +120,10 @@ class Estimator(Protocol):
         state: Hashable,
         bound: BoundValues | None,
     ) -> Exchange:
-        """Log in, ask the planner, log out; returns a number of rows, or None where it does not say.
+        """Log in, ask, log out; returns a number of rows, or None where it does not say.
 
-        ``bound`` are the statement's parameters, where it has any: what the plugin itself put into its record.
+        ``state`` is that of ``AskApproval``. ``bound`` are the statement's parameters, where it has any: what the
+        plugin itself put into its record.
         """
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from secrets import token_bytes
 from typing import Any, TypeVar
 
 from gateway import hookimpl
+from gateway.domain.audit import BoundValues
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource, UpstreamCredentials
+from gateway.domain.statement import StatementFacts
 from gateway.errors import RemoteProtocolError
 from gateway.protocol.adapter import (
     Exchange,
@@ -22,6 +24,7 @@ from gateway.protocol.adapter import (
 from gateway.protocol.optional import SampleSeen
 from gateway_mongodb.analyser import CommandAnalyser
 from gateway_mongodb.catalog import read_catalog
+from gateway_mongodb.estimate import count_matching, may_be_estimated
 from gateway_mongodb.relay import MongoRelay
 from gateway_mongodb.sampling import read_samples
 from gateway_mongodb.shared import Shared
@@ -120,6 +123,23 @@ class MongoAdapter:
         """Log in and read some documents of every collection of a database."""
         return _converse(resource, credentials, handle, read_samples(database, rows=rows, seen=seen))
 
+    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+        """Whether what a command changes can be counted without running anybody's code."""
+        return isinstance(state, str) and may_be_estimated(facts)
+
+    def estimate(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        text: str,
+        state: Hashable,
+        bound: BoundValues | None,
+    ) -> Exchange:
+        """Log in and count what a command's filters match in the database that it is about, which is its state."""
+        return _converse(resource, credentials, handle, count_matching(str(state), text))
+
 
 def _locate(address: tuple[str, int]) -> Generator[bytes, bytes, tuple[str, int] | None]:
     reply = yield from Conversation().ask(hello_command(None, _ABOUT))
@@ -144,14 +164,14 @@ def _converse(
     conversation = Conversation()
     settings = LoginSettings.read(credentials, resource.parameters, tls=handle.tls)
     yield from log_in(conversation, settings, _ABOUT, token_bytes)
-    database, command = next(reading)
+    reply: Mapping[str, Any] | None = None
     while True:
-        reply = yield from conversation.ask(command, database)
         try:
-            database, command = reading.send(reply)
+            database, command = next(reading) if reply is None else reading.send(reply)
         except StopIteration as stop:
             result: T = stop.value
             return result
+        reply = yield from conversation.ask(command, database)
 
 
 @hookimpl

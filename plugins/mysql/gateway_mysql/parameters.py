@@ -31,15 +31,23 @@ class Bound:
             LONG_DATA if index in self._long_data else self._shown(value) for index, value in enumerate(self._values)
         ]
 
+    def arguments(self) -> Sequence[Parameter] | None:
+        """The values as a statement of the gateway's own can be given them, None where not all are known."""
+        if self._long_data:
+            return None
+        return [self._read(value) for value in self._values]
+
     def _shown(self, value: Parameter) -> BoundValue:
-        if not isinstance(value, bytes):
-            return value
-        if self._codec is not None:
+        read = self._read(value)
+        return "\\x" + read.hex() if isinstance(read, bytes) else read
+
+    def _read(self, value: Parameter) -> Parameter:
+        if isinstance(value, bytes) and self._codec is not None:
             try:
                 return value.decode(self._codec)
             except UnicodeDecodeError:
                 pass
-        return "\\x" + value.hex()
+        return value
 
 
 @dataclass(slots=True, eq=False, init=False)

@@ -8,9 +8,10 @@ from secrets import token_bytes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway import hookimpl
+from gateway.domain.audit import BoundValues
 from gateway.domain.decision import Effect
 from gateway.domain.resource import Resource, UpstreamCredentials
-from gateway.domain.statement import Analysis
+from gateway.domain.statement import Analysis, StatementFacts
 from gateway.errors import RemoteProtocolError, UpstreamError
 from gateway.protocol.adapter import (
     CatalogView,
@@ -30,8 +31,10 @@ from gateway.sql.offload import Analyser
 from gateway.sql.state import UNKNOWN_MYSQL_RESOLUTION, MySqlResolution
 from gateway_mysql.catalog import CATALOG_QUERIES, build_catalog
 from gateway_mysql.core import QUIT_COMMAND
+from gateway_mysql.estimate import estimate, may_be_estimated
 from gateway_mysql.known import KnownServers
 from gateway_mysql.options import UpstreamOptions
+from gateway_mysql.parameters import Bound
 from gateway_mysql.relay import MySqlRelay
 from gateway_mysql.sampling import sample
 from gateway_mysql.session import PROBE, read_probe
@@ -156,6 +159,25 @@ class MySqlAdapter:
         """Log in as a session does, ask what texts and names mean in it, log out."""
         return _initial_state(credentials, database, handle)
 
+    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+        """Whether the optimizer can be asked about the statement without running anybody's code."""
+        return may_be_estimated(facts, _resolution(state))
+
+    def estimate(
+        self,
+        resource: Resource,
+        credentials: UpstreamCredentials,
+        database: str,
+        handle: UpstreamHandle,
+        text: str,
+        state: Hashable,
+        bound: BoundValues | None,
+    ) -> Exchange:
+        """Log in, have the server explain the statement, log out; the rows that it would look at."""
+        if bound is not None and not isinstance(bound, Bound):
+            raise TypeError("parameters of another protocol")
+        return _estimate(credentials, handle, text, _resolution(state), bound)
+
     def sample(
         self,
         resource: Resource,
@@ -236,6 +258,17 @@ def _initial_state(
     login = yield from _log_in(credentials, handle, database)
     ((cells,),) = yield from run_queries((PROBE,), login.capabilities)
     return Farewell(read_probe([None if cell is None else cell.encode() for cell in cells]), QUIT_COMMAND)
+
+
+def _estimate(
+    credentials: UpstreamCredentials, handle: UpstreamHandle, text: str, state: MySqlResolution, bound: Bound | None
+) -> Generator[bytes, bytes, Farewell]:
+    login = yield from _log_in(credentials, handle, state.database or "")
+    arguments = None if bound is None else bound.arguments()
+    rows = None
+    if bound is None or arguments is not None:
+        rows = yield from estimate(login.capabilities, text, state, arguments)
+    return Farewell(rows, QUIT_COMMAND)
 
 
 def _sample(

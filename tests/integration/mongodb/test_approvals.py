@@ -198,3 +198,52 @@ def test_what_else_a_command_says_is_part_of_what_was_approved(
     assert delete()["n"] == 0, "as it was asked for"
     for left in bed.requests(ApprovalState.PENDING):
         bed.decide(left, DAVE, approve=False)
+
+
+ESTIMATES: dict[str, tuple[dict[str, Any], int | None]] = {
+    "all": ({"delete": LATER, "deletes": [{"q": {}, "limit": 0}]}, 40),
+    "some": ({"update": LATER, "updates": [{"q": {"shelf": 3}, "u": {"$set": {"a": 1}}, "multi": True}]}, 10),
+    "the first of some": ({"update": LATER, "updates": [{"q": {"shelf": 3}, "u": {"$set": {"a": 1}}}]}, 1),
+    "none, so it is made": ({"update": LATER, "updates": [{"q": {"shelf": 9}, "u": {"a": 1}, "upsert": True}]}, 1),
+    "none": ({"delete": LATER, "deletes": [{"q": {"shelf": 9}, "limit": 0}]}, 0),
+    "two filters": (
+        {"delete": LATER, "deletes": [{"q": {"shelf": 1}, "limit": 0}, {"q": {"_id": 2}, "limit": 1}]},
+        11,
+    ),
+    "other letters": (
+        {
+            "delete": LATER,
+            "deletes": [{"q": {"note": "NOTE"}, "limit": 0, "collation": {"locale": "en", "strength": 2}}],
+        },
+        40,
+    ),
+    "one that is found and changed": ({"findAndModify": LATER, "query": {"shelf": 3}, "update": {"$set": {"a": 1}}}, 1),
+    "more filters than are counted": (
+        {"delete": LATER, "deletes": [{"q": {"_id": number}, "limit": 1} for number in range(9)]},
+        None,
+    ),
+    "a filter with variables": (
+        {
+            "delete": LATER,
+            "deletes": [{"q": {"$expr": {"$eq": ["$shelf", "$$s"]}}, "limit": 0}],
+            "let": {"s": 1},
+        },
+        None,
+    ),
+    "JavaScript": ({"delete": LATER, "deletes": [{"q": {"$where": "sleep(5) || true"}, "limit": 0}]}, None),
+    "new documents": ({"insert": LATER, "documents": [{"_id": 100}]}, None),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_an_approver_is_told_how_many_documents_are_meant(bed: DeskBed, mongo_shop: DocumentShop, name: str) -> None:
+    command, expected = ESTIMATES[name]
+    with mongo_shop.server.client() as direct:
+        direct.elsewhere.drop_collection(LATER)
+        direct.elsewhere[LATER].insert_many({"_id": n, "shelf": n % 4, "note": "note"} for n in range(40))
+    with connect(bed) as client, pytest.raises(OperationFailure, match="approval"):
+        client.elsewhere.command(command)
+    request = bed.pending()
+    bed.decide(request, DAVE, approve=False)
+    assert request.statement is not None
+    assert request.statement.estimated_rows == expected

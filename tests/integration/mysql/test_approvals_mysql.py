@@ -27,6 +27,14 @@ DATABASE = "shop_held"
 def bed(tmp_path_factory: pytest.TempPathFactory, mariadb_shop: MariaDbShop) -> Iterator[DeskBed]:
     shop = copy_mariadb_shop(mariadb_shop, DATABASE)
     shop.sql("CREATE TABLE held (id int, note longtext)")
+    shop.sql(
+        "CREATE TABLE stock (id int PRIMARY KEY, shelf int, note varchar(40), KEY (shelf));"
+        " INSERT INTO stock SELECT seq, seq % 10, 'note' FROM seq_1_to_1000; ANALYZE TABLE stock"
+    )
+
+    shop.server.sql(
+        "CREATE FUNCTION pick(shelf int) RETURNS int DETERMINISTIC NO SQL RETURN shelf", database=shop.database
+    )
 
     def make(port: int) -> Config:
         config = mysql_gateway_config(shop, port=port, fixed_port=free_port(), tls=False)
@@ -42,7 +50,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory, mariadb_shop: MariaDbShop) -> 
             {
                 "name": "ask-later",
                 "effect": "require_approval",
-                "match": {"objects": [f"{DATABASE}.products"], "actions": ["write"]},
+                "match": {"objects": [f"{DATABASE}.products", f"{DATABASE}.stock"], "actions": ["write"]},
                 "approval": {"approvers": ["dba"], "timeout": "30s", "hold": False},
             },
         ]
@@ -165,6 +173,61 @@ def test_bound_parameters_are_part_of_what_is_approved(bed: DeskBed, threads: Th
             cursor.execute(text, (7, "x"))  # it was good once
     for request in bed.requests(ApprovalState.PENDING):
         bed.decide(request, approve=False)
+
+
+ESTIMATES: dict[str, tuple[str, float | None]] = {
+    "all of a table": ("DELETE FROM stock", 1000),
+    "by an index": ("UPDATE stock SET note = '' WHERE shelf = 3", 100),
+    "by the key": ("DELETE FROM stock WHERE id = 7", 1),
+    "nothing": ("DELETE FROM stock WHERE 1 = 0", 0),
+    "what a query gives": ("INSERT INTO stock SELECT id + 5000, shelf, note FROM stock WHERE shelf = 1", 100),
+    "two queries together": (
+        "INSERT INTO stock SELECT id + 9000, 1, note FROM stock WHERE shelf = 1"
+        " UNION ALL SELECT id, 2, note FROM stock WHERE shelf = 2",
+        200,
+    ),
+    "a comment in front": ("/* reason: cleaning up */ DELETE FROM stock WHERE shelf = 3", 100),
+    "values": ("INSERT INTO stock VALUES (5000, 1, 'new')", None),
+    "a function that waits": ("DELETE FROM stock WHERE id = 7 AND sleep(0) = 0", None),
+    "somebody's function": ("DELETE FROM stock WHERE shelf = pick(3)", None),
+    "a variable": ("DELETE FROM stock WHERE shelf = @shelf", None),
+    "what is no single statement": ("TRUNCATE TABLE stock", None),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_an_approver_is_told_how_many_rows_the_server_expects(bed: DeskBed, name: str) -> None:
+    text, expected = ESTIMATES[name]
+    with connected(bed) as connection, pytest.raises(pymysql.err.OperationalError, match="approval"):
+        run(connection, text)
+    request = bed.pending()
+    bed.decide(request, approve=False)
+    assert request.statement is not None
+    assert request.statement.estimated_rows == (expected if expected is None else pytest.approx(expected, rel=0.3))
+
+
+@pytest.mark.parametrize(("shelf", "note", "expected"), [(3, "é'\\", 100), (999, None, 1)])
+def test_the_server_is_asked_about_the_parameters(bed: DeskBed, shelf: int, note: str | None, expected: int) -> None:
+    text = "UPDATE stock SET note = %s WHERE shelf = %s"
+    refused = pytest.raises(mysql.connector.Error, match="approval")
+    with preparing(bed) as connection, connection.cursor(prepared=True) as cursor, refused:
+        cursor.execute(text, (note, shelf))
+    request = bed.pending()
+    bed.decide(request, approve=False)
+    assert request.statement is not None
+    assert request.statement.estimated_rows == pytest.approx(expected, rel=0.3)
+
+
+def test_names_are_those_of_the_session_when_the_server_is_asked(bed: DeskBed) -> None:
+    """In the database that the session chose, with texts as its mode reads them."""
+    with connected(bed) as connection:
+        run(connection, "SET sql_mode = 'ANSI_QUOTES'")
+        with pytest.raises(pymysql.err.OperationalError, match="approval"):
+            run(connection, 'DELETE FROM "stock" WHERE "shelf" = 3')
+    request = bed.pending()
+    bed.decide(request, approve=False)
+    assert request.statement is not None
+    assert request.statement.estimated_rows == pytest.approx(100, rel=0.3)
 
 
 def test_it_is_for_what_the_text_meant_under_the_sql_mode_where_it_was_asked_for(bed: DeskBed) -> None:

@@ -131,7 +131,8 @@ def is_spooled(sink_type: type[AuditSink]) -> bool:
 class FileSink:
     """``type: file``: appends the lines to ``path``; without ``path``, the log itself is the file.
 
-    The file is opened for each batch, so that whoever rotates logs may move it away at any time.
+    The file is opened for each batch, so that whoever rotates logs may move it away at any time. Its folder is made
+    where there is none, for the gateway's user alone.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -151,7 +152,11 @@ class FileSink:
         """Append, or raise ``OSError`` with the file as it was before."""
         if self.path is None:
             return
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = self._open(self.path)
+        except FileNotFoundError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = self._open(self.path)
         try:
             before = os.fstat(descriptor).st_size
             try:
@@ -161,6 +166,10 @@ class FileSink:
                 raise
         finally:
             os.close(descriptor)
+
+    @staticmethod
+    def _open(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def close(self) -> None:
         """Nothing stays open."""

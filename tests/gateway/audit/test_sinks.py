@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,6 +68,15 @@ def test_a_file_sink_without_path_is_the_log_itself(tmp_path: Path) -> None:
     assert attached == []
     FileSink.from_options({}, tmp_path).write([b"x"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_sink_makes_its_folder(tmp_path: Path) -> None:
+    sink = FileSink.from_options({"path": "copy/of/audit.jsonl"}, tmp_path)
+    for batch in (b"one\n", b"two\n"):
+        sink.write([batch])
+        assert (tmp_path / "copy/of/audit.jsonl").read_bytes() == batch
+        assert (tmp_path / "copy/of").stat().st_mode & 0o777 == 0o700
+        shutil.rmtree(tmp_path / "copy")
 
 
 def test_a_file_sink_leaves_no_half_batch(tmp_path: Path) -> None:

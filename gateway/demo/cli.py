@@ -16,9 +16,11 @@ from rich.console import Console
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from gateway.demo.stage import Stage
     from gateway.testing.servers import PostgresServer
 
 _QUESTION = "SELECT full_name, email, card_number FROM customers LIMIT 3"
+_CHANGE = "ALTER TABLE products ADD COLUMN note text"
 
 
 def demo(
@@ -46,6 +48,7 @@ def demo(
         querygate demo --no-mariadb --no-mongodb
     """
     try:
+        from gateway.client.session import VARIABLE
         from gateway.demo.stage import AGENT, ANALYST, MARIADB, SUPPORT, set_up
         from gateway.demo.tour import play
         from gateway.testing.servers import ServerUnavailable
@@ -65,10 +68,7 @@ def demo(
                 (AGENT, "an AI agent that acts for the analyst: may only read, and sees no more than she does"),
             ):
                 console.print(f"[bold]# {what}[/]", highlight=False, soft_wrap=True)
-                target = f"host=127.0.0.1 port={stage.port} user={who} dbname=shop-prod"
-                verify = f"sslmode=verify-full sslrootcert={stage.certificate}"
-                command = f'PGPASSWORD={stage.tokens[who]} {_psql(stage.server)} "{target} {verify}" -c "{_QUESTION}"\n'
-                console.print(command, highlight=False, soft_wrap=True)
+                console.print(_asked(stage, who, _QUESTION) + "\n", highlight=False, soft_wrap=True)
             if stage.mariadb is not None:
                 console.print("[bold]# the same shop on MariaDB, under the same policies[/]", highlight=False)
                 client = shlex.join(stage.mariadb.client(ANALYST, stage.certificate))
@@ -83,17 +83,36 @@ def demo(
                 console.print(command, highlight=False, soft_wrap=True)
             elif mongodb:
                 console.print(f"[yellow]MongoDB is left out: {stage.mongodb_missing}[/]\n", highlight=False)
-            console.print("[bold]# what happened, and the proof of it[/]", highlight=False)
             ours = _own_program()
+            console.print(
+                "[bold]# a schema change waits for a human: the session is told a request's id …[/]", highlight=False
+            )
+            console.print(_asked(stage, SUPPORT, _CHANGE) + "\n", highlight=False, soft_wrap=True)
+            console.print(
+                "[bold]# … and goes on when, in a third terminal, somebody of the group dba says yes[/]",
+                highlight=False,
+            )
+            console.print(f"export {VARIABLE}={stage.session}", highlight=False, soft_wrap=True)
+            console.print(f"{ours} approvals list", highlight=False, soft_wrap=True)
+            console.print(f'{ours} approvals approve ID --reason "reviewed"\n', highlight=False, soft_wrap=True)
+            console.print("[bold]# what happened, and the proof of it[/]", highlight=False)
             console.print(f"{ours} audit tail --follow --data-dir {stage.data_dir}", highlight=False, soft_wrap=True)
             console.print(f"{ours} audit verify --data-dir {stage.data_dir}\n", highlight=False, soft_wrap=True)
             console.print(f"Configuration: {stage.folder / 'querygate.yaml'}", highlight=False, soft_wrap=True)
-            console.print(f"Health:        http://127.0.0.1:{stage.admin_port}/health", highlight=False)
+            console.print(f"Policies:      {stage.documents}", highlight=False, soft_wrap=True)
+            console.print(f"Admin API:     {stage.admin_api}/docs", highlight=False)
             console.print("\nCtrl-C ends it all.")
             _wait()
             console.print("\nStopping …")
     except ServerUnavailable as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _asked(stage: Stage, who: str, question: str) -> str:
+    """psql's command line for somebody's question."""
+    target = f"host=127.0.0.1 port={stage.port} user={who} dbname=shop-prod"
+    verify = f"sslmode=verify-full sslrootcert={stage.certificate}"
+    return f'PGPASSWORD={stage.tokens[who]} {_psql(stage.server)} "{target} {verify}" -c "{question}"'
 
 
 def _psql(server: PostgresServer) -> str:

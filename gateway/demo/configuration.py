@@ -1,4 +1,4 @@
-"""The demo's configuration file, written as a user would write one."""
+"""The demo's files, written as a user would write them: what the process is, and what it decides by."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-_TEXT = Template("""\
-# The demo's configuration. Look around, change it, and send the gateway a SIGHUP to have it read again.
+_PROCESS = Template("""\
+# What the demo's gateway is. What it decides by is in the store of its control plane, and came from documents.yaml.
 listeners: {$listeners}
 admin_api: "127.0.0.1:$admin_port"
 data_dir: ./data
-$tls
+# tls is left out: a self-signed certificate is made in data_dir
+control_plane: {secrets: {env: ["*_PASSWORD", "*_TOKEN"]}}
+audit:
+  durability: {write: before_forward, read: buffered}
+  literals: keep
+  checkpoint_interval: 500ms
+""")
+_DOCUMENTS = Template("""\
+# What the demo decides by. Look around, change it, and put it in force: querygate apply -f documents.yaml
 resources:
 ${resources}principals:
+  - {name: $approver, kind: human, groups: [dba]}
   - {name: ana@example.com, kind: human, groups: [analysts], token: {env: ANA_TOKEN}}
   - {name: sam@example.com, kind: human, groups: [support], token: {env: SAM_TOKEN}}
   - {name: copilot, kind: agent, groups: [agents], acts_for: ana@example.com, token: {env: COPILOT_TOKEN}}
@@ -26,6 +35,10 @@ ${classifications}policies:
   - name: people-may-write
     effect: allow
     match: {groups: [analysts, support], actions: [insert, update, delete, ddl]}
+  - name: schema-change-needs-a-human
+    effect: require_approval
+    match: {environments: [production], actions: [ddl]}
+    approval: {approvers: [dba], timeout: 10m}
   - name: mask-personal-data
     effect: mask
     match: {labels: ["pii.*"], except_groups: [support]}
@@ -50,10 +63,6 @@ ${classifications}policies:
     effect: limit
     match: {kinds: [agent]}
     limit: {rows: 1000, timeout: 30s}
-audit:
-  durability: {write: before_forward, read: buffered}
-  literals: keep
-  checkpoint_interval: 500ms
 """)
 
 
@@ -103,8 +112,16 @@ class Database:
         return f"{{mode: verify-full, ca: {self.ca}}}" if self.ca is not None else "{mode: disable}"
 
 
-def configuration(databases: Mapping[str, Database], admin_port: int) -> str:
-    """The file's text for databases by protocol; it speaks of no others."""
+def process(databases: Mapping[str, Database], admin_port: int) -> str:
+    """The text of the configuration file for databases by protocol."""
+    return _PROCESS.substitute(
+        listeners=", ".join(f'{protocol}: "127.0.0.1:{database.listen}"' for protocol, database in databases.items()),
+        admin_port=admin_port,
+    )
+
+
+def documents(databases: Mapping[str, Database], approver: str) -> str:
+    """The text of the documents for databases by protocol; they speak of no others."""
     names = {_NAMES[protocol][0] for protocol in databases}
     resources = "".join(
         _RESOURCE.substitute(
@@ -117,10 +134,4 @@ def configuration(databases: Mapping[str, Database], admin_port: int) -> str:
         for protocol, database in databases.items()
     )
     classified = [line for line in _CLASSIFIED.splitlines(True) if any(f"resource: {name}," in line for name in names)]
-    return _TEXT.substitute(
-        listeners=", ".join(f'{protocol}: "127.0.0.1:{database.listen}"' for protocol, database in databases.items()),
-        admin_port=admin_port,
-        tls="# tls is left out: a self-signed certificate is made in data_dir",
-        resources=resources,
-        classifications="".join(classified),
-    )
+    return _DOCUMENTS.substitute(approver=approver, resources=resources, classifications="".join(classified))

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote_plus
 
-from gateway.demo.configuration import Database, configuration
+from gateway.demo.configuration import Database, documents, process
+from gateway.demo.control import APPROVER, take_over
 from gateway.testing.gateway_process import GatewayProcess
 from gateway.testing.servers import MariaDbServer, MongoServer, PostgresServer, ServerUnavailable
 from gateway.testing.servers.ports import free_ports
@@ -82,6 +83,21 @@ class Stage:
         return self.folder / "data"
 
     @property
+    def admin_api(self) -> str:
+        """The admin API's address."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    @property
+    def documents(self) -> Path:
+        """What the gateway decided by at the beginning."""
+        return self.folder / "documents.yaml"
+
+    @property
+    def session(self) -> Path:
+        """The approver's login, for ``$QUERYGATE_SESSION``."""
+        return self.folder / "session.json"
+
+    @property
     def certificate(self) -> Path:
         """The certificate that the gateway shows."""
         return next(self.data_dir.glob("*.crt"))
@@ -120,10 +136,13 @@ def set_up(*, port: int | None = None, mariadb: bool = True, mongodb: bool = Tru
             if third is not None:
                 databases["mongodb"] = Database(third.port, third.shop.server.port, third.shop.server.ca_path)
                 environment["MONGODB_PASSWORD"] = third.shop.password
-            config.write_text(configuration(databases, admin))
-            ports = [database.listen for database in databases.values()]
+            config.write_text(process(databases, admin))
+            ports = [admin, *(database.listen for database in databases.values())]
             with GatewayProcess.start(config, ports=ports, environment=environment) as gateway:
-                yield Stage(folder, listen, admin, shop, server, gateway, tokens, second, no_second, third, no_third)
+                stage = Stage(folder, listen, admin, shop, server, gateway, tokens, second, no_second, third, no_third)
+                stage.documents.write_text(documents(databases, APPROVER))
+                take_over(stage.admin_api, stage.data_dir, stage.documents, stage.session)
+                yield stage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from gateway.client.session import VARIABLE
+from gateway.demo.control import APPROVER
 from gateway.demo.mariadb import play_mariadb
 from gateway.demo.mongodb import play_mongodb
 from gateway.demo.stage import AGENT, ANALYST, MARIADB, MONGODB, SUPPORT, Stage
 from gateway.demo.teller import Teller, short
+from gateway.server.tasks import Tasks
 
 _POLICIES: Final = re.compile(r" \[[^\]]*\]")
 """What the audit's lines say of the policies that decided: more than a line has room for."""
@@ -40,6 +44,7 @@ class Tour:
         await self._getting_around()
         await self._destruction()
         await self._writing()
+        await self._approval()
         play_mariadb(self._stage, self.teller)
         await asyncio.to_thread(play_mongodb, self._stage, self.teller)
         self._proof()
@@ -117,6 +122,37 @@ class Tour:
         )
         await session.close()
 
+    async def _approval(self) -> None:
+        self.teller.chapter("A schema change waits for a human, on a live session")
+        session, another = await self._connect(SUPPORT), await self._connect(SUPPORT)
+        told: asyncio.Queue[str] = asyncio.Queue()
+        session.add_log_listener(lambda _, notice: told.put_nowait(notice.message))
+        tasks = Tasks()
+        for statement, verdict, why in (
+            ("ALTER TABLE products ADD COLUMN note text", "approve", "reviewed in CHG-7"),
+            ("ALTER TABLE products DROP COLUMN sku", "reject", "the shop needs it"),
+        ):
+            self.teller.person(SUPPORT)
+            change = tasks.start(self._attempt(session, statement), name=statement)
+            notice = await asyncio.wait_for(told.get(), 20)
+            waits = not change.done() and await another.fetchval("SELECT true")
+            self.teller.promise(f"{statement}  [dim]{notice}[/]", waits)
+            self.teller.person(APPROVER)
+            request = notice.rpartition("request ")[2].split()[0]
+            shown = await asyncio.to_thread(self._querygate, "approvals", "show", request)
+            for line in shown.stdout.splitlines():
+                if line.startswith(("who", "does", "writes", "policy")):
+                    self.teller.quote(line)
+            await asyncio.to_thread(self._querygate, "approvals", verdict, request, "--reason", why)
+            answer = await asyncio.wait_for(change, 20)
+            columns = self._columns("products")
+            if verdict == "approve":
+                self.teller.promise("approved: the session goes on, and the column is there", "note" in columns, answer)
+            else:
+                self.teller.promise(f"rejected: [dim]{short(answer)}[/]", why in answer and "sku" in columns, answer)
+        await session.close()
+        await another.close()
+
     def _proof(self) -> None:
         self.teller.chapter("The audit knows all of it")
         tail = self._audit("tail", "--lines", "8", "--outcome", "refused")
@@ -129,6 +165,9 @@ class Tour:
         if self._stage.mongodb is not None:
             there = self._audit("tail", "--resource", MONGODB, "--outcome", "refused", "--text", "dropDatabase")
             self.teller.promise("and so are MongoDB's", SUPPORT in there.stdout, there.stdout)
+        decided = self._audit("tail", "--principal", APPROVER, "--lines", "100").stdout
+        both = "approval.approved" in decided and "approval.rejected" in decided
+        self.teller.promise(f"so is what {APPROVER} approved and rejected", both, decided)
         agent = self._audit("tail", "--principal", AGENT)
         self.teller.promise(f"so is whom the agent acted for ({ANALYST})", ANALYST in agent.stdout)
         verified = self._audit("verify")
@@ -182,9 +221,19 @@ class Tour:
             " (SELECT count(*) FROM products), (SELECT count(*) FROM customers WHERE vip)"
         )
 
+    def _columns(self, table: str) -> list[str]:
+        return self._stage.shop.psql(
+            f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"  # noqa: S608 - ours
+        ).split()
+
     def _audit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gateway", "audit", *arguments, "--data-dir", str(self._stage.data_dir)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return self._querygate("audit", *arguments, "--data-dir", str(self._stage.data_dir))
+
+    def _querygate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Our own command, with the approver's login."""
+        command = [sys.executable, "-m", "gateway", *arguments]
+        environment = os.environ | {VARIABLE: str(self._stage.session)}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def play(stage: Stage, console: Console) -> int:

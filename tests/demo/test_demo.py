@@ -69,7 +69,8 @@ def _family(pid: int) -> list[int]:
 def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -> None:
     shown = _instructions(demo)
     lines = [line for line in shown.splitlines() if line.startswith("PGPASSWORD=")]
-    assert len(lines) == 3, shown
+    assert len(lines) == 4, shown
+    change = lines.pop()
     for line, is_masked in zip(lines, (True, False, True), strict=True):
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
@@ -84,6 +85,20 @@ def test_what_it_prints_works_and_nothing_is_left(demo: subprocess.Popen[str]) -
     with MongoClient[dict[str, Any]](documents[1]) as client:
         (customer,) = client.shop.customers.find().limit(1)
     assert customer["contact"]["email"] == "****"
+    waiting = subprocess.Popen(["/bin/sh", "-c", change], stdout=-1, stderr=subprocess.STDOUT, text=True)
+    login, listing, approving = re.findall(r"^export .*$|^\S+ approvals .*$", shown, re.MULTILINE)
+
+    def request() -> str | None:
+        done = subprocess.run(["/bin/sh", "-c", f"{login}; {listing}"], capture_output=True, text=True, timeout=30)
+        found = re.search(r"^(\w+) +pending .* ALTER TABLE", done.stdout, re.MULTILINE)
+        return found and found[1]
+
+    identifier = eventually(request)
+    assert identifier is not None
+    yes = f"{login}; {approving.replace('ID', identifier)}"
+    assert subprocess.run(["/bin/sh", "-c", yes], timeout=30, check=False).returncode == 0
+    assert f"request {identifier}" in (told := waiting.communicate(timeout=30)[0]), told
+    assert told.endswith("ALTER TABLE\n")
     verify = next(line for line in shown.splitlines() if "audit verify" in line)
     done = subprocess.run(["/bin/sh", "-c", verify], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from typing import Final
 from gateway.approvals.rules import missing
 from gateway.config.approvals import Shown, WebhookFormat, WebhookSettings
 from gateway.domain.approval import ApprovalRequest, ApprovalState, RequestKind, StatementSummary
+from gateway.domain.statement import Predicate
 
 _MAX_TEXT: Final = 2500
 """Characters of a statement in a message; Slack takes 3000 in one block."""
@@ -87,9 +88,10 @@ def _slack(request: ApprovalRequest, shown: Shown, where: str) -> dict[str, obje
         facts = [
             f"{', '.join(statement.actions)} on {', '.join(statement.writes or statement.reads) or 'nothing named'}"
         ]
-        facts.append(f"predicate {statement.predicate}")
+        if statement.predicate != Predicate.NOT_APPLICABLE:
+            facts.append(f"predicate {statement.predicate}")
         if statement.estimated_rows is not None:
-            facts.append(f"about {statement.estimated_rows} rows")
+            facts.append(f"about {statement.estimated_rows:,} rows")
         lines.append(_escape("; ".join(facts)))
     if request.reason:
         lines.append(f"_{_escape(request.reason)}_")

@@ -27,6 +27,11 @@ _GAP: Final = 2
 _HEADINGS: Final = ("ID", "STATE", "LEFT", "WHO", "RESOURCE", "WAITS FOR", "WHAT")
 _WHOLE: Final = frozenset({"ID", "STATE", "LEFT", "WHAT"})
 _INDENT: Final = "    "
+_BOUNDS: Final = {
+    "absent": "nothing, there is no predicate",
+    "constant": "nothing, its predicate looks at no row",
+    "present": "a predicate",
+}
 _FRACTION: Final = re.compile(r"(?<=:\d\d)\.\d+")
 
 
@@ -153,9 +158,10 @@ def _left(request: Mapping[str, Any], now: datetime) -> str:
 def _facts(statement: Mapping[str, Any]) -> list[str]:
     lines = [_line("does", ", ".join(statement["actions"]) or "nothing known")]
     lines += [_line(word, ", ".join(statement[word])) for word in ("reads", "writes", "labels") if statement[word]]
-    rows = statement["estimated_rows"]
-    about = "" if rows is None else f"about {rows} rows"
-    lines.append(_line("bounded by", f"predicate {statement['predicate']}", about))
+    if statement["predicate"] in _BOUNDS:
+        lines.append(_line("bounded by", _BOUNDS[statement["predicate"]]))
+    if statement["estimated_rows"] is not None:
+        lines.append(_line("rows", f"about {statement['estimated_rows']:,}"))
     if statement["opaque"]:
         lines.append(_line("not proven", "; ".join(statement["opaque"])))
     return lines

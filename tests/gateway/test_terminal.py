@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,21 @@ def test_parameters_are_numbered_and_steer_nothing() -> None:
     shown = describe(request)
     assert "\nits parameters:\n    1: 10\n    2: " in shown
     assert all(character.isprintable() for character in shown.replace("\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("predicate", "rows", "lines"),
+    [
+        ("absent", 12345, ["bounded by  nothing, there is no predicate", "rows        about 12,345"]),
+        ("present", 0, ["bounded by  a predicate", "rows        about 0"]),
+        ("not_applicable", None, []),
+    ],
+)
+def test_an_approver_sees_how_much_it_is_about(predicate: str, rows: int | None, lines: list[str]) -> None:
+    request = _request()
+    request["statement"] |= {"predicate": predicate, "estimated_rows": rows}
+    shown = describe(request).splitlines()
+    assert [line for line in shown if line.startswith(("bounded by", "rows"))] == lines
 
 
 def test_what_was_granted_beyond_one_run_is_said_and_times_have_no_fractions() -> None:

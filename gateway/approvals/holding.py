@@ -64,7 +64,7 @@ class Estimates:
         """The database's number of rows. Raises ``UpstreamError``."""
         resource = scope.resource
         adapter = self._adapters[resource.protocol]
-        if not isinstance(adapter, Estimator) or not adapter.may_estimate(facts, state):
+        if not isinstance(adapter, Estimator) or not adapter.may_estimate(facts, record.text, state):
             return None
         credentials = await self._chain.credentials(resource, scope.principal)
 

@@ -107,8 +107,8 @@ class TellsInitialState(Protocol):
 class Estimator(Protocol):
     """A protocol whose databases can say how much a statement is about without running it."""
 
-    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
-        """Whether asking about the statement is sure to do nothing but answer."""
+    def may_estimate(self, facts: StatementFacts, text: str, state: Hashable) -> bool:
+        """Whether asking about the statement is sure to do nothing but answer, and that soon."""
 
     def estimate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ QUERY_WORDS = frozenset({"select", "with", "values", "table"})
 WRITE_WORDS = frozenset({"insert", "update", "delete", "merge"})
 _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_MOST_OPEN_JOINS = 8
+_JOINING = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\b(?:join|cross|on|using|select)\b""")
 _PARSER = Dialect.get_or_raise("postgres")
 """Looked up once, and not for each statement anew. Parsing leaves it as it is."""
 
@@ -67,6 +70,9 @@ def parse(tokens: Sequence[Token]) -> tuple[exp.Expr, Canonical]:
 
 def parse_rebuilt(canonical: Canonical) -> exp.Expr:
     """The parsed form of a rebuilt text. Raises ``Unsupported``."""
+    # Each join that may still get its condition has the parser go over all behind it once more, in vain.
+    if canonical.text.count(" join ") > _MOST_OPEN_JOINS and open_joins(canonical.text) > _MOST_OPEN_JOINS:
+        raise Unsupported("too many joins without a condition")
     try:
         trees = _PARSER.parse(canonical.text)
     except SqlglotError:
@@ -74,6 +80,26 @@ def parse_rebuilt(canonical: Canonical) -> exp.Expr:
     if len(trees) != 1 or not isinstance(trees[0], _QUERIES + _WRITES):
         raise Unsupported("syntax not understood")
     return trees[0]
+
+
+def open_joins(text: str) -> int:
+    """The most joins of one clause of a rebuilt text that have no condition of their own."""
+    most, levels, before = 0, [0], ""
+    for word in _JOINING.findall(text):
+        if word == "(":
+            levels.append(0)
+        elif word == ")":
+            if len(levels) > 1:
+                levels.pop()
+        elif word == "join":
+            levels[-1] += before != "cross"
+            most = max(most, levels[-1])
+        elif word in ("on", "using"):
+            levels[-1] = max(0, levels[-1] - 1)
+        elif word == "select":
+            levels[-1] = 0
+        before = word
+    return most
 
 
 def walked(walk: Walk, tree: exp.Expr, kind: str, canonical: Canonical) -> tuple[StatementFacts, bool]:

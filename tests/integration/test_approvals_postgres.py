@@ -81,6 +81,11 @@ def bed(tmp_path_factory: pytest.TempPathFactory, shop_database: Shop) -> Iterat
         "GRANT ALL ON SCHEMA elsewhere TO PUBLIC; GRANT ALL ON elsewhere.anywhere TO PUBLIC;",
         database=shop_database.database,
     )
+    shop_database.server.psql(
+        "CREATE FUNCTION pick(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';"
+        "CREATE VIEW picked AS SELECT id FROM products WHERE id = pick(3); GRANT SELECT ON picked TO PUBLIC;",
+        database=shop_database.database,
+    )
     with desk_bed(tmp_path_factory.mktemp("approvals"), shop_database, policies) as bed:
         yield bed
 
@@ -487,6 +492,15 @@ def test_the_approver_reads_the_parameters(bed, threads, shop_database):
 def test_the_planner_is_asked_about_the_parameters(bed, threads, binary):
     text = f"INSERT INTO held SELECT generate_series(1, {'%b' if binary else '%t'})"
     assert read_by_the_approver(bed, threads, text, 7700).estimated_rows == 7700
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT id FROM picked", "SELECT 1 WHERE EXISTS (SELECT FROM picked)", "SELECT length(repeat('x', 900000000))"],
+)
+def test_what_planning_could_run_is_not_planned(bed, threads, query):
+    shown = read_by_the_approver(bed, threads, f"INSERT INTO held {query}")
+    assert (shown.opaque, shown.estimated_rows) == ((), None)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("int4", 7700), ("odd", None)])

@@ -87,9 +87,6 @@ PURE: Final = frozenset(
 )
 COUNTS: Final = frozenset(_COUNTS.split())
 
-ACTING: Final = frozenset(f"{_SESSION} {_SEQUENCES}".split())
-"""Functions that do or wait for something, or are about the session in which they are called."""
-
 KEEPERS: Final = frozenset({"get_lock", "last_insert_id", "setval", "is_used_lock", "is_free_lock"})
 """Functions that keep an argument where it can be read afterwards: as a lock's name, as the last insert's id."""
 

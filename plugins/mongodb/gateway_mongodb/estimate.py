@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
-from bson import json_util
+from bson import Code, DBRef, json_util
 
 from gateway.domain.statement import StatementFacts
 
@@ -18,8 +18,8 @@ _MOST_FILTERS: Final = 4
 """Filters of one command that are counted; of more of them nothing is said."""
 _MILLISECONDS: Final = 500
 """What the server gets for each, milliseconds."""
-_CODE: Final = frozenset({"$where", "$function", "$accumulator"})
-"""What runs somebody's code."""
+_CODE: Final = frozenset({"$where", "$function", "$accumulator", "$expr"})
+"""What runs somebody's code, or for as long as somebody wants, which a time limit does not end."""
 _WITH: Final = ("collation", "hint")
 """What says how a filter is read, beside itself."""
 
@@ -37,12 +37,14 @@ def count_matching(database: str, text: str) -> Generator[tuple[str, dict[str, A
     command = json_util.loads(text, json_options=json_util.RELAXED_JSON_OPTIONS)
     name = next(iter(command))
     changes = _changes(name, command)
+    if json_util.dumps(command, json_options=json_util.RELAXED_JSON_OPTIONS) != text:
+        return None  # ``{$regex: …}`` with something beside it, for one, comes back as another filter
     if "let" in command or not 0 < len(changes) <= _MOST_FILTERS or _has_code(changes):
         return None
     total = 0
     for change, many in changes:
         count: dict[str, Any] = {"count": command[name], "maxTimeMS": _MILLISECONDS}
-        if query := change.get("q") or change.get("query"):
+        if query := change.get("q" if "q" in change else "query"):
             count["query"] = query
         if not many:
             count["limit"] = 1
@@ -66,6 +68,8 @@ def _changes(name: str, command: Mapping[str, Any]) -> list[tuple[Mapping[str, A
 
 
 def _has_code(value: Any) -> bool:
+    if isinstance(value, Code | DBRef):
+        return True
     if isinstance(value, Mapping):
         return any(key in _CODE or _has_code(item) for key, item in value.items())
     return isinstance(value, list | tuple) and any(map(_has_code, value))

@@ -123,7 +123,7 @@ class MongoAdapter:
         """Log in and read some documents of every collection of a database."""
         return _converse(resource, credentials, handle, read_samples(database, rows=rows, seen=seen))
 
-    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+    def may_estimate(self, facts: StatementFacts, text: str, state: Hashable) -> bool:
         """Whether what a command changes can be counted without running anybody's code."""
         return isinstance(state, str) and may_be_estimated(facts)
 

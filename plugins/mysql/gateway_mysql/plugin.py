@@ -159,9 +159,9 @@ class MySqlAdapter:
         """Log in as a session does, ask what texts and names mean in it, log out."""
         return _initial_state(credentials, database, handle)
 
-    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+    def may_estimate(self, facts: StatementFacts, text: str, state: Hashable) -> bool:
         """Whether the optimizer can be asked about the statement without running anybody's code."""
-        return may_be_estimated(facts, _resolution(state))
+        return may_be_estimated(facts, text, _resolution(state))
 
     def estimate(
         self,

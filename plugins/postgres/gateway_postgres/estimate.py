@@ -1,9 +1,9 @@
 """How many rows a statement is about, by PostgreSQL's planner: for whoever has to approve it.
 
-``EXPLAIN`` runs nothing, but the planner evaluates functions that claim to be immutable. So only statements whose
-functions are all the server's own are explained, in a read-only transaction, and by the extended protocol, in which a
-text cannot hold a second statement. Bound parameters go along where their types, too, are all the server's own: reading
-a value of another type is somebody's code.
+``EXPLAIN`` runs nothing, but the planner evaluates functions that claim to be immutable, those in views, too. So only
+statements over tables are explained whose functions are all the server's own, none of which makes much of little, in a
+read-only transaction, and by the extended protocol, in which a text cannot hold a second statement. Bound parameters go
+along where their types, too, are all the server's own: reading a value of another type is somebody's code.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from gateway_postgres.wire.frontend import Terminate
 from gateway_postgres.wire.upstream import run_prepared, run_queries, upstream_login
 
 _KINDS: Final = frozenset({"select", "insert", "update", "delete", "merge"})
+_BIG: Final = frozenset("repeat lpad rpad format array_fill".split())
+"""Functions that make something big of a short text."""
 _SETUP: Final = (
     "SET default_transaction_read_only = on",
     "SET lock_timeout = '200ms'",
@@ -36,7 +38,8 @@ def may_be_estimated(facts: StatementFacts, state: NameResolution) -> bool:
         and not facts.reads_everything
         and not state.temporary_objects
         and state.search_path is not None
-        and all(function.schema == "pg_catalog" for function in facts.functions)
+        and all(relation.kind == "table" for relation in facts.objects_read | facts.objects_written)
+        and all(function.schema == "pg_catalog" and function.name not in _BIG for function in facts.functions)
     )
 
 

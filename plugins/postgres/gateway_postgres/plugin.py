@@ -128,7 +128,7 @@ class PostgresAdapter:
         """Log in, read some rows of every table, log out."""
         return sample(credentials, database, handle, rows=rows, seen=seen, random=token_bytes)
 
-    def may_estimate(self, facts: StatementFacts, state: Hashable) -> bool:
+    def may_estimate(self, facts: StatementFacts, text: str, state: Hashable) -> bool:
         """Whether asking the planner about the statement is sure to run nobody's code."""
         return may_be_estimated(facts, _resolution(state))
 

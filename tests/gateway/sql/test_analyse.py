@@ -328,3 +328,33 @@ def test_no_text_makes_it_fail(words: list[str]) -> None:
     found = analyse(" ".join(words), STATE, CATALOG)
 
     assert all(not reason.startswith("analysis failed") for facts in found.statements for reason in facts.opaque)
+
+
+def chain(join: str, count: int) -> str:
+    """A query over so many tables: each "c0", "c1" and so on, and what joins them."""
+    return "SELECT c0.id FROM customers c0 " + " ".join(join.format(f"customers c{n}", n) for n in range(1, count))
+
+
+@pytest.mark.parametrize(
+    "join", ["JOIN {0}", "LEFT JOIN {0}", "NATURAL JOIN {0}", "JOIN {0} JOIN customers x{1} ON true"]
+)
+@pytest.mark.parametrize("before", ["", "'on on on on on on on on on' || "])
+def test_joins_that_wait_for_their_condition_do_not_make_the_analysis_slow(join: str, before: str) -> None:
+    """Each of them would double it: forty, which fit into a short text, would take the parser years."""
+    found = facts(chain(join, 40).replace("SELECT ", f"SELECT {before}"))
+    assert found.opaque == ("too many joins without a condition",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        chain("JOIN {0} ON c{1}.id = c0.id", 40),
+        chain("JOIN {0} USING (id)", 40),
+        chain("CROSS JOIN {0}", 40),
+        chain("JOIN {0}", 8) + " ON true" * 7,
+        " UNION ".join([chain("JOIN {0}", 4) + " ON true" * 3] * 10),
+        "SELECT id FROM customers WHERE id IN (" + ") AND id IN (".join([chain("JOIN {0} ON true", 5)] * 8) + ")",
+    ],
+)
+def test_many_joins_with_conditions_are_understood(text: str) -> None:
+    assert not facts(text).opaque

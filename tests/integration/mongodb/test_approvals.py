@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -230,6 +231,15 @@ ESTIMATES: dict[str, tuple[dict[str, Any], int | None]] = {
         },
         None,
     ),
+    "a filter that would come back as another": (
+        {"delete": LATER, "deletes": [{"q": {"note": {"$not": {"$regex": "", "$in": []}}}, "limit": 0}]},
+        None,
+    ),
+    "an expression, which no time limit ends": (
+        {"delete": LATER, "deletes": [{"q": {"$expr": {"$gt": ["$shelf", 2]}}, "limit": 0}]},
+        None,
+    ),
+    "a pattern": ({"delete": LATER, "deletes": [{"q": {"note": re.compile("^NO", re.IGNORECASE)}, "limit": 0}]}, 40),
     "JavaScript": ({"delete": LATER, "deletes": [{"q": {"$where": "sleep(5) || true"}, "limit": 0}]}, None),
     "new documents": ({"insert": LATER, "documents": [{"_id": 100}]}, None),
 }

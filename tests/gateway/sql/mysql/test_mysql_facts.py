@@ -296,3 +296,10 @@ def test_what_reads_nothing_shows_nothing_however_wide_it_is() -> None:
     assert all(output is not None and output.proven for output in lineage(facts("SHOW TABLES"), ["a", "b", "c"]))
     assert lineage(facts("SELECT name FROM customers"), ["a", "b"]) == [None, None]
     assert lineage(facts("CALL p()"), ["a"]) == [None]
+
+
+@pytest.mark.parametrize("text", ["SELECT 1 FROM {}", "DELETE c0 FROM {}", "UPDATE {} SET c0.name = 'x'"])
+@pytest.mark.parametrize("join", ["JOIN", "STRAIGHT_JOIN", ", customers d{0} JOIN"])
+def test_joins_without_a_condition_do_not_make_the_analysis_slow(text: str, join: str) -> None:
+    tables = "customers c0" + "".join(f" {join.format(n)} customers c{n}" for n in range(1, 30))
+    assert facts(text.format(tables)).opaque == ("too many joins without a condition",)

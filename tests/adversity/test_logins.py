@@ -40,8 +40,9 @@ def test_unknown_users_and_wrong_tokens_look_alike(running_bed: Bed) -> None:
             times.setdefault(kind, []).append(took)
     assert answers["known"] == answers["unknown"]
     assert len(answers["known"]) == 1
-    known, unknown = statistics.median(times["known"]), statistics.median(times["unknown"])
-    FIGURES.info(f"median until refused: known {known * 1000:.2f} ms, unknown {unknown * 1000:.2f} ms")
+    # The quickest of each: whatever else runs on the machine only adds to it.
+    known, unknown = min(times["known"]), min(times["unknown"])
+    FIGURES.info(f"at least until refused: known {known * 1000:.2f} ms, unknown {unknown * 1000:.2f} ms")
     assert abs(known - unknown) < 0.25 * max(known, unknown) + 0.002
 
 

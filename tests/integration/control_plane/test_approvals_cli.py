@@ -62,7 +62,7 @@ def test_looking_and_deciding_from_a_terminal(control_plane: ControlPlane, home:
         assert request in listed.stdout
         assert SUPPORT in listed.stdout
         shown = querygate(home, "approvals", "show", request)
-        assert "predicate present" in shown.stdout, shown.stderr
+        assert "bounded by  a predicate" in shown.stdout, shown.stderr
         assert "DELETE FROM orders WHERE id = -1" in shown.stdout
         done = querygate(home, "approvals", "approve", request, "--reason", "nothing is deleted")
         assert done.stdout.strip().startswith(f"request {request} is approved"), done.stderr

@@ -21,7 +21,7 @@ from gateway.testing.servers import MariaDbServer
 from gateway.testing.servers.ports import free_port
 from tests.corpora.canaries import TEXTS, substitutions
 from tests.corpora.mysql.wire import Client
-from tests.corpora.stage import MASKED, STRICT
+from tests.corpora.stage import MASKED, STRICT, fix_masks
 
 _FOLDER = Path(__file__).parent
 _PLACE = re.compile(r"\$\{(\w+)\}")
@@ -114,6 +114,7 @@ def set_up(*databases: str) -> Iterator[Stage]:
             port = free_port()
             config = folder / "querygate.yaml"
             config.write_text(yaml.safe_dump(_configuration(server, port, folder, databases)))
+            fix_masks(folder)
             environment = {"PERSON_TOKEN": password, "OWNER_PASSWORD": server.password}
             with GatewayProcess.start(config, ports=[port], environment=environment) as gateway:
                 statements = tuple(part for part in script.split(";\n") if part.strip())

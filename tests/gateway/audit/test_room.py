@@ -205,9 +205,10 @@ async def test_readers_see_lines_and_no_room(tmp_path: Path) -> None:
         assert [uid for uid in last if uid.startswith("s-1.")][-2:] == ["s-1.28", "s-1.29"]
         assert find_event(tmp_path, "s-1.17") is not None
         await eventually_in_loop(lambda: log.counters.checkpoints > 3)
-        report = verify(tmp_path)
-        assert report.ok, report.problems
-        assert not any("writing this line" in note for note in report.notes)
+        # A checkpoint each millisecond may come while it looks; zeros would be there each time.
+        reports = [verify(tmp_path) for _ in range(30)]
+        assert all(report.ok for report in reports), [report.problems for report in reports]
+        assert not all(any("writing this line" in note for note in report.notes) for report in reports)
         proof = prove(tmp_path, "s-1.17")
         assert proof.check(log_key(tmp_path)).size > proof.lines[0].index
 
